@@ -12,8 +12,6 @@ PLUGINS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.t
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
-
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-postgres test-servers lint format bench soak clean
 
@@ -33,9 +31,9 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -m venv .venv || { \
 		echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "==> build tools"
-	@$(PIP) install --quiet setuptools wheel
+	@$(PIP) install --quiet -c constraints.txt setuptools wheel
 	@echo "==> amends and its plugins: $(notdir $(PLUGINS)) (the first time takes a minute or two)"
-	@$(PIP) install --quiet --no-build-isolation --editable '.[test,lint]' $(PLUGINS:%=--editable ./%)
+	@$(PIP) install --quiet -c constraints.txt --no-build-isolation --editable '.[test,lint]' $(PLUGINS:%=--editable ./%)
 	@touch $@
 
 demo: $(STAMP) ## run the demo: a seeded marketplace, its late orders put right (ARGS: its options)
