@@ -1,0 +1,125 @@
+"""Money for every other room: an integer number of minor units and an ISO 4217 currency, never a float."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+
+_TEXT = re.compile(r"^\s*([+-]?[0-9][0-9,]*(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+
+
+@lru_cache(maxsize=256)
+def minor_digits(currency: str) -> int:
+    """How many decimal places a currency has; raises `ValueError` for a code that ISO 4217 does not know."""
+    from babel import Locale
+    from babel.numbers import get_currency_precision
+
+    if currency not in Locale("en").currencies:
+        raise ValueError(f"{currency!r} is not an ISO 4217 currency code such as CNY, USD or EUR")
+    return get_currency_precision(currency)
+
+
+class Money(BaseModel):
+    """An exact amount: `Money.of("12.30", "CNY")` is 1230 minor units (fen); arithmetic refuses mixed currencies.
+
+    In config and JSON it reads and writes as text, `"12.30 CNY"`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    minor: int
+    currency: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            match = _TEXT.match(value)
+            if not match:
+                raise ValueError(f"{value!r} is not an amount with a currency such as '12.30 CNY'")
+            money = cls.of(match[1].replace(",", ""), match[2])
+            return {"minor": money.minor, "currency": money.currency}
+        return value
+
+    @model_validator(mode="after")
+    def _known_currency(self) -> Money:
+        minor_digits(self.currency)
+        return self
+
+    @model_serializer
+    def _to_text(self) -> str:
+        return str(self)
+
+    @classmethod
+    def of(cls, amount: str | int | Decimal, currency: str) -> Money:
+        """Exact from a decimal in major units; raises `ValueError` for floats, NaN and too many decimal places."""
+        if isinstance(amount, float):
+            raise ValueError("a float is not exact: give the amount as text or Decimal")
+        try:
+            value = Decimal(amount)
+        except InvalidOperation:
+            raise ValueError(f"{amount!r} is not a decimal amount") from None
+        if not value.is_finite():
+            raise ValueError(f"{amount!r} is not a finite amount")
+        minor = value.scaleb(minor_digits(currency))
+        if minor != minor.to_integral_value():
+            raise ValueError(f"{amount} {currency} has more decimal places than {currency} allows")
+        return cls(minor=int(minor), currency=currency)
+
+    @classmethod
+    def zero(cls, currency: str) -> Money:
+        return cls(minor=0, currency=currency)
+
+    @property
+    def decimal(self) -> Decimal:
+        """The amount in major units."""
+        return Decimal(self.minor).scaleb(-minor_digits(self.currency))
+
+    def percent(self, rate: Decimal | int | str) -> Money:
+        """That many per cent of this, rounded half up to a minor unit."""
+        exact = Decimal(self.minor) * Decimal(rate) / 100
+        return Money(minor=int(exact.to_integral_value(ROUND_HALF_UP)), currency=self.currency)
+
+    def _same(self, other: Money) -> int:
+        if self.currency != other.currency:
+            raise ValueError(f"cannot combine {self.currency} with {other.currency}")
+        return other.minor
+
+    def __add__(self, other: Money) -> Money:
+        return Money(minor=self.minor + self._same(other), currency=self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money(minor=self.minor - self._same(other), currency=self.currency)
+
+    def __neg__(self) -> Money:
+        return Money(minor=-self.minor, currency=self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        return self.minor < self._same(other)
+
+    def __le__(self, other: Money) -> bool:
+        return self.minor <= self._same(other)
+
+    def __gt__(self, other: Money) -> bool:
+        return self.minor > self._same(other)
+
+    def __ge__(self, other: Money) -> bool:
+        return self.minor >= self._same(other)
+
+    def __bool__(self) -> bool:
+        return self.minor != 0
+
+    def __str__(self) -> str:
+        return f"{self.decimal:f} {self.currency}"
+
+    def clamp(self, low: Money | None = None, high: Money | None = None) -> Money:
+        """This amount, moved into the closed range where a bound is given."""
+        if low is not None and self < low:
+            return low
+        if high is not None and self > high:
+            return high
+        return self

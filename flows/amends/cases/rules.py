@@ -1,0 +1,163 @@
+"""Dated platform rules as data: what is promised, what counts as shipped, what lateness costs, what silence means.
+
+Rows come from plugins (`amends_rules`) and a merchant's overrides; nothing here knows a number of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from amends.cases.money import Money
+from amends.cases.orders import Order, Tag
+
+
+class Confidence(StrEnum):
+    """How far a row can be trusted. Only `medium` and better may move money unasked."""
+
+    DISCARD = "discard"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    OFFICIAL = "official"
+
+    @property
+    def rank(self) -> int:
+        return list(Confidence).index(self)
+
+    @property
+    def reliable(self) -> bool:
+        return self.rank >= Confidence.MEDIUM.rank
+
+
+class RuleName(StrEnum):
+    SHIP_PROMISE = "ship-promise"  # hours from payment (or placing) to the deadline
+    LATE_DEFINITION = "late-definition"  # text: "pickup" or "label"
+    LATE_COMPENSATION = "late-compensation"  # what lateness costs the merchant
+    OUT_OF_STOCK = "out-of-stock"
+    FALSE_SHIPMENT = "false-shipment"
+    SILENCE = "silence"  # text: accepted, refused, cancel or undefined
+    EXTENSION = "extension"  # value: tries; lead, longest
+    WAIVER = "waiver"  # penalties paused
+    LATE_RATE_LIMIT = "late-rate-limit"
+    EVIDENCE_LIMIT = "evidence-limit"
+    REFUND_PROMPT = "refund-prompt"
+
+
+class Rule(BaseModel):
+    """One dated row. `platform` is a rule set's name such as `pdd`; `when` is what it applies to, in words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    platform: str
+    name: RuleName
+    kind: Literal["fixed", "percent", "hours", "days", "rate", "count", "flag", "text"]
+    value: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    currency: str = ""
+    text: str = ""
+    when: str = ""
+    paid_from: Decimal | None = Field(default=None, description="Applies to orders of at least this amount.")
+    paid_under: Decimal | None = Field(default=None, description="Applies to orders under this amount.")
+    tag: Tag | None = Field(default=None, description="Applies to orders with this tag only.")
+    notice: str = Field(default="", description="For silence: which notice (first-definite, first-indefinite, renewed).")
+    lead: timedelta | None = Field(default=None, description="For extension: how long before the deadline at the latest.")
+    longest: timedelta | None = Field(default=None, description="For extension: how far the deadline may move.")
+    since: date | None = None
+    until: date | None = None
+    source: str = Field(min_length=1)
+    confidence: Confidence
+
+    def valid_on(self, day: date) -> bool:
+        return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
+
+    def applies_to(self, order: Order) -> bool:
+        paid = order.amount.decimal
+        if self.currency and self.currency != order.amount.currency:
+            return False
+        if self.tag is not None and self.tag not in order.tags:
+            return False
+        return (self.paid_from is None or paid >= self.paid_from) and (self.paid_under is None or paid < self.paid_under)
+
+    def money(self, order: Order) -> Money | None:
+        """What this row costs for that order, bounded by its `low` and `high`; None where it names no money."""
+        if self.value is None or self.kind not in ("fixed", "percent"):
+            return None
+        currency = order.amount.currency
+        if self.kind == "fixed":
+            return Money.of(self.value, self.currency or currency)
+        low = Money.of(self.low, currency) if self.low is not None else None
+        high = Money.of(self.high, currency) if self.high is not None else None
+        return order.amount.percent(self.value).clamp(low, high)
+
+
+class RuleBook:
+    """The rules of one shop: a platform's rows, the merchant's overrides first."""
+
+    def __init__(self, rules: Iterable[Rule] = (), *, platform: str = "", overrides: Iterable[Rule] = ()) -> None:
+        self.platform = platform
+        self._overrides: Mapping[RuleName, tuple[Rule, ...]] = _by_name(overrides)
+        self._rules = _by_name(rule for rule in rules if not platform or rule.platform == platform)
+
+    def all(self, name: RuleName, *, on: date, order: Order | None = None) -> list[Rule]:
+        """Every row of that name valid on that day, best first: an override, then by confidence, then the newest."""
+        for rows in (self._overrides, self._rules):
+            found = [
+                rule
+                for rule in rows.get(name, ())
+                if rule.valid_on(on)
+                and rule.confidence is not Confidence.DISCARD
+                and (order is None or rule.applies_to(order))
+            ]
+            if found:
+                return sorted(found, key=lambda r: (r.tag is None, -r.confidence.rank, -(r.since or date.min).toordinal()))
+        return []
+
+    def best(self, name: RuleName, *, on: date, order: Order | None = None) -> Rule | None:
+        rows = self.all(name, on=on, order=order)
+        return rows[0] if rows else None
+
+    def pickup_counts(self, on: date) -> bool:
+        """Whether only the carrier's pick-up ends the clock. Where no rule says, it does: the stricter reading."""
+        rule = self.best(RuleName.LATE_DEFINITION, on=on)
+        return rule is None or rule.text != "label"
+
+    def promise(self, order: Order) -> tuple[datetime, str] | None:
+        """The platform's own deadline, else payment plus the promised hours; with its source. None: unknown."""
+        if order.ship_by is not None:
+            return order.ship_by, "platform"
+        start = order.paid_at or order.placed_at
+        rule = self.best(RuleName.SHIP_PROMISE, on=start.date(), order=order)
+        if rule is None or rule.value is None or rule.kind not in ("hours", "days"):
+            return None
+        hours = int(rule.value) * (24 if rule.kind == "days" else 1)
+        return start + timedelta(hours=hours), f"rule {rule.platform}/{rule.name} ({rule.confidence})"
+
+    def penalty(self, order: Order, ship_by: datetime) -> tuple[Money, Rule] | None:
+        """What lateness of this order costs by the rules on its deadline; None where none is known or all is waived."""
+        day = ship_by.date()
+        if Tag.MAY_SHIP_LATE in order.tags or self.best(RuleName.WAIVER, on=day, order=order) is not None:
+            return None
+        for rule in self.all(RuleName.LATE_COMPENSATION, on=day, order=order):
+            money = rule.money(order)
+            if money is not None:
+                return money, rule
+        return None
+
+    def silence(self, on: date, notice: str = "") -> Rule | None:
+        """What an unanswered notice of that kind means, where a rule says."""
+        rows = self.all(RuleName.SILENCE, on=on)
+        return next((r for r in rows if r.notice == notice), next((r for r in rows if not r.notice), None))
+
+
+def _by_name(rules: Iterable[Rule]) -> dict[RuleName, tuple[Rule, ...]]:
+    found: dict[RuleName, list[Rule]] = {}
+    for rule in rules:
+        found.setdefault(rule.name, []).append(rule)
+    return {name: tuple(rows) for name, rows in found.items()}
