@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from amends.cases.lateness import Lateness
+from amends.cases.lateness import Lateness, State
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy
 from amends.cases.orders import Order
@@ -44,7 +44,7 @@ class Answer(StrEnum):
 
 
 Instance = Literal["response", "complaint", "arbitration", "legal"]
-Verdict = Literal["for-us", "against-us", "withdrawn"]
+Verdict = Literal["for-us", "against-us", "withdrawn", "written-off"]
 
 
 class Body(BaseModel):
@@ -96,8 +96,10 @@ class Proposed(Body):
     round: int
     offer: Offer
     policy: str
+    state: State
+    tier: int = 0
     notice: str = "first-definite"
-    over_cap: str = ""
+    over_cap: str = ""  # the cap that took the remedy away
 
 
 class Contacted(Body):

@@ -29,7 +29,7 @@ import pluggy
 if TYPE_CHECKING:
     from amends.cases.facts import Fact
     from amends.cases.rules import Rule
-    from amends.cases.stages import Snapshot
+    from amends.cases.snapshot import Snapshot
     from amends.hooks.specs import ChannelSpec, ConnectorSpec, PolicySpec
 
 hookspec = pluggy.HookspecMarker("amends")

@@ -21,7 +21,7 @@ from amends.hooks.specs import ChannelSpec, ConnectorSpec, PolicySpec
 
 if TYPE_CHECKING:
     from amends.cases.facts import Fact
-    from amends.cases.stages import Snapshot
+    from amends.cases.snapshot import Snapshot
 
 _T = TypeVar("_T")
 GROUP = "amends"

@@ -1,0 +1,277 @@
+"""A case as its facts tell it: what `decide` and the stage table read. Folding the same facts again is harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from amends.cases import facts as f
+from amends.cases.lateness import State
+from amends.cases.money import Money
+from amends.cases.offers import Offer, Remedy, RemedyKind
+from amends.cases.orders import AfterSales, Order
+
+
+@dataclass(slots=True)
+class Round:
+    """One offer's life, from proposal to settlement."""
+
+    number: int
+    offer: Offer
+    policy: str
+    notice: str
+    proposed_at: datetime
+    over_cap: str = ""
+    contacted_at: datetime | None = None
+    via: str = ""
+    reply_by: datetime | None = None
+    unreached: str = ""
+    answer: f.Answer | None = None
+    answered_at: datetime | None = None
+    silent: bool = False
+    counter_ship_by: datetime | None = None
+    counter_remedy: Remedy | None = None
+    requested_at: datetime | None = None
+    settled_at: datetime | None = None
+    rejected: str = ""
+    extended_until: datetime | None = None
+    extension_failed: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        return self.answer is f.Answer.ACCEPT
+
+    def remedy_due(self, order: Order) -> Remedy | None:
+        """What we owe by this round: the offer's remedy once accepted, all the money once cancelled."""
+        if self.answer is f.Answer.CANCEL:
+            return Remedy(kind=RemedyKind.REFUND, amount=order.amount) if order.amount.minor > 0 else None
+        return self.offer.remedy if self.answer is f.Answer.ACCEPT else None
+
+    def owes_remedy(self, order: Order) -> bool:
+        return self.settled_at is None and not self.rejected and self.remedy_due(order) is not None
+
+
+@dataclass(slots=True)
+class Act:
+    """One thing put before a desk, a court's door included."""
+
+    instance: f.Instance
+    filed_at: datetime | None = None
+    ref: str = ""
+    ruling_by: datetime | None = None
+    looked_at: datetime | None = None
+    verdict: f.Verdict | None = None
+    ruled_at: datetime | None = None
+    rejected: str = ""
+
+    @property
+    def open(self) -> bool:
+        return self.filed_at is not None and self.verdict is None
+
+
+@dataclass(slots=True)
+class Approval:
+    """Where one asked yes stands."""
+
+    what: str
+    list: str
+    version: int
+    expires_at: datetime
+    amount: Money | None = None
+    state: str = "asked"  # asked | half | approved | refused
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An effect of the case that is planned, under way, or of unknown outcome: from the effects table."""
+
+    key: str
+    step: f.Step
+    op: str
+    state: str
+    effect_class: str
+    look_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything the facts of one generation of one case say. Built by `fold`; read-only to everyone else."""
+
+    case: int
+    shop: str
+    number: str
+    generation: int = 1
+    count: int = 0
+    version: int = 0
+    opened_at: datetime | None = None
+    opened_why: str = ""
+    order: Order | None = None
+    observed_at: datetime | None = None
+    contradictions: tuple[str, ...] = ()
+    penalty: Money | None = None
+    unseen: f.Unseen | None = None
+    rounds: list[Round] = field(default_factory=list)
+    nothing: tuple[State, int] | None = None  # when the policy last had nothing to offer
+    nothing_why: str = ""
+    acts: list[Act] = field(default_factory=list)
+    approvals: dict[str, Approval] = field(default_factory=dict)
+    tasks: dict[str, f.TaskOpened] = field(default_factory=dict)  # still open
+    held: f.Held | None = None
+    quarantined: dict[str, str] = field(default_factory=dict)
+    outcome: f.Outcome | None = None
+    closed_at: datetime | None = None
+    erased: bool = False
+    pending: tuple[Pending, ...] = ()
+    blocked: str = ""  # the shop's or step's hold that bears on this case
+
+    @property
+    def last(self) -> Round | None:
+        return self.rounds[-1] if self.rounds else None
+
+    @property
+    def agreed(self) -> datetime | None:
+        """The new ship date that the customer agreed to last."""
+        for round_ in reversed(self.rounds):
+            if round_.accepted and round_.offer.new_ship_by is not None:
+                return round_.offer.new_ship_by
+        return None
+
+    def act(self, instance: f.Instance) -> Act | None:
+        return next((a for a in reversed(self.acts) if a.instance == instance), None)
+
+    def round(self, number: int) -> Round | None:
+        return next((r for r in self.rounds if r.number == number), None)
+
+    def apply(self, fact: f.Fact) -> None:
+        """Take one more fact in."""
+        self.count = fact.seq
+        body = fact.body
+        if f.is_material(body.kind):
+            self.version += 1
+        match body:
+            case f.Opened():
+                self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
+            case f.Observed():
+                self.order, self.observed_at = body.order, body.order.observed_at
+                self.contradictions, self.penalty, self.unseen = body.contradictions, body.penalty, None
+            case f.SeenAgain():
+                self.observed_at, self.unseen = fact.at, None
+            case f.Unseen():
+                self.unseen = body
+            case f.Proposed() if body.offer.none:
+                self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
+            case f.Proposed():
+                self.rounds.append(
+                    Round(body.round, body.offer, body.policy, body.notice, fact.at, over_cap=body.over_cap)
+                )
+            case f.Held():
+                self.held = body
+            case f.Released():
+                self.held = None
+            case f.Closed():
+                self.outcome, self.closed_at = body.outcome, fact.at
+            case f.Erased():
+                self.erased = True
+            case f.TaskOpened():
+                self.tasks[body.task] = body
+            case f.TaskDone():
+                self.tasks.pop(body.task, None)
+            case f.Uncertain():
+                if body.quarantined:
+                    self.quarantined[body.effect] = body.why
+            case f.Cleared():
+                self.quarantined.pop(body.effect, None)
+            case f.ApprovalAsked():
+                self.approvals[body.what] = Approval(body.what, body.list, body.version, body.expires_at, body.amount)
+            case f.Approved() | f.ApprovalRefused():
+                self._approve(body)
+            case f.Filed() | f.FilingRejected() | f.Looked() | f.Ruled():
+                self._act(fact, body)
+            case _:
+                self._round(fact, body)
+
+    def _approve(self, body: f.Approved | f.ApprovalRefused) -> None:
+        asked = self.approvals.get(body.what)
+        if asked is None:
+            return
+        if isinstance(body, f.ApprovalRefused):
+            asked.state = "refused"
+        else:
+            asked.state = "half" if body.second else "approved"
+        asked.by = (*asked.by, body.by)
+
+    def _act(self, fact: f.Fact, body: f.Filed | f.FilingRejected | f.Looked | f.Ruled) -> None:
+        act = self.act(body.instance)
+        if act is None or (isinstance(body, f.Filed) and act.verdict is not None):
+            act = Act(body.instance)
+            self.acts.append(act)
+        match body:
+            case f.Filed():
+                act.filed_at, act.ref, act.ruling_by, act.looked_at = fact.at, body.ref, body.ruling_by, fact.at
+            case f.FilingRejected():
+                act.rejected = body.why or "rejected"
+            case f.Looked():
+                act.looked_at = fact.at
+            case f.Ruled():
+                act.verdict, act.ruled_at = body.verdict, fact.at
+
+    def _round(self, fact: f.Fact, body: object) -> None:
+        number = getattr(body, "round", None)
+        round_ = self.round(number) if number is not None else None
+        if round_ is None:
+            return
+        match body:
+            case f.Contacted():
+                round_.contacted_at, round_.via, round_.reply_by = fact.at, body.via, body.reply_by
+                if round_.offer.agreed and round_.answer is None:
+                    round_.answer, round_.answered_at = f.Answer.ACCEPT, fact.at
+            case f.Unreached():
+                round_.unreached = body.why
+            case f.Replied():
+                cancels = body.answer is f.Answer.CANCEL and round_.answer is not f.Answer.CANCEL
+                if cancels:  # allowed until the goods leave, whatever was agreed before: all the money is owed then
+                    round_.settled_at, round_.requested_at, round_.rejected = None, None, ""
+                if round_.answer is None or round_.silent or cancels:
+                    round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False
+                    round_.counter_ship_by, round_.counter_remedy = body.ship_by, body.remedy
+            case f.Silent():
+                round_.answer, round_.answered_at, round_.silent = body.means, fact.at, True
+            case f.SettlementRequested():
+                round_.requested_at = fact.at
+            case f.Settled():
+                round_.settled_at = fact.at
+            case f.SettlementRejected():
+                round_.rejected = body.why or "rejected"
+            case f.Extended():
+                round_.extended_until = body.until
+            case f.ExtensionRejected():
+                round_.extension_failed = body.why or "rejected"
+
+    @property
+    def offer_stopped(self) -> str:
+        """Why no offer may be made now, by the order's after-sales state; empty where one may."""
+        if self.order is not None and self.order.after_sales.under_way:
+            return f"after-sales: {self.order.after_sales.value}"
+        return ""
+
+    @property
+    def disputed(self) -> bool:
+        return self.order is not None and self.order.after_sales is AfterSales.DISPUTED
+
+
+def fold(
+    facts: Iterable[f.Fact],
+    *,
+    case: int = 0,
+    shop: str = "",
+    number: str = "",
+    pending: Iterable[Pending] = (),
+    blocked: str = "",
+) -> Snapshot:
+    """The snapshot that follows from these facts, in their order."""
+    snapshot = Snapshot(case=case, shop=shop, number=number, pending=tuple(pending), blocked=blocked)
+    for fact in facts:
+        snapshot.apply(fact)
+    return snapshot
