@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from amends.cases.durations import Duration
 from amends.cases.money import Money
 from amends.cases.orders import Order, Tag
 
@@ -67,8 +68,8 @@ class Rule(BaseModel):
     paid_under: Decimal | None = Field(default=None, description="Applies to orders under this amount.")
     tag: Tag | None = Field(default=None, description="Applies to orders with this tag only.")
     notice: str = Field(default="", description="For silence: which notice (first-definite, first-indefinite, renewed).")
-    lead: timedelta | None = Field(default=None, description="For extension: how long before the deadline at the latest.")
-    longest: timedelta | None = Field(default=None, description="For extension: how far the deadline may move.")
+    lead: Duration | None = Field(default=None, description="For extension: how long before the deadline at the latest.")
+    longest: Duration | None = Field(default=None, description="For extension: how far the deadline may move.")
     since: date | None = None
     until: date | None = None
     source: str = Field(min_length=1)
