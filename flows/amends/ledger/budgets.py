@@ -1,0 +1,93 @@
+"""The caps on remedies: taken in the plan's own transaction, given back when an offer comes to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from amends.cases.money import Money
+from amends.ledger.database import Tx
+from amends.ledger.schema import budget_entries, budgets, ticks
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one cap covers: an order, a customer in a month, a shop on a day."""
+
+    name: str  # shop-day:flagship:2026-11-23
+    cap: str  # per_shop_day
+    limit: Money
+
+
+def left(tx: Tx, scopes: Sequence[Scope]) -> dict[str, Money]:
+    """What is still free under each cap, by the cap's name."""
+    taken = _taken(tx, [scope.name for scope in scopes])
+    free: dict[str, Money] = {}
+    for scope in scopes:
+        rest = scope.limit.minor - taken.get((scope.name, scope.limit.currency), 0)
+        free[scope.cap] = Money(minor=max(0, rest), currency=scope.limit.currency)
+    return free
+
+
+def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope]) -> str:
+    """Take the amount from every cap at once, or from none; answers with the name of the cap that refuses, or ''.
+
+    A round that already holds its share is not charged again: planning twice is harmless.
+    """
+    have = select(budget_entries.c.scope).where(
+        budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.released_at.is_(None)
+    )
+    if tx.execute(have).first() is not None:
+        return ""
+    for scope in scopes:
+        if scope.limit.currency != amount.currency:
+            continue
+        statement = tx.upsert(budgets).values(scope=scope.name, currency=amount.currency, taken=0)
+        tx.execute(statement.on_conflict_do_nothing())
+    query = select(budgets.c.scope, budgets.c.taken).where(
+        budgets.c.scope.in_([s.name for s in scopes]), budgets.c.currency == amount.currency
+    )
+    taken = {row.scope: row.taken for row in tx.execute(tx.locked(query.order_by(budgets.c.scope)))}
+    for scope in scopes:
+        if scope.limit.currency == amount.currency and taken[scope.name] + amount.minor > scope.limit.minor:
+            return scope.cap
+    for scope in scopes:
+        if scope.limit.currency == amount.currency:
+            _add(tx, scope.name, amount.currency, amount.minor)
+            statement = tx.upsert(budget_entries).values(
+                case_id=case, round=round_, scope=scope.name, currency=amount.currency, minor=amount.minor
+            )
+            tx.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["case_id", "round", "scope"], set_={"released_at": None, "minor": amount.minor}
+                )
+            )
+    return ""
+
+
+def release(tx: Tx, case: int, round_: int, now: datetime) -> None:
+    """Give back what a round took: its offer came to nothing."""
+    query = select(budget_entries).where(
+        budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.released_at.is_(None)
+    )
+    for row in tx.execute(tx.locked(query)).all():
+        _add(tx, row.scope, row.currency, -row.minor)
+        tx.execute(
+            update(budget_entries)
+            .where(budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.scope == row.scope)
+            .values(released_at=ticks(now))
+        )
+
+
+def _add(tx: Tx, scope: str, currency: str, minor: int) -> None:
+    tx.execute(
+        update(budgets).where(budgets.c.scope == scope, budgets.c.currency == currency).values(taken=budgets.c.taken + minor)
+    )
+
+
+def _taken(tx: Tx, scopes: Sequence[str]) -> dict[tuple[str, str], int]:
+    query = select(budgets).where(budgets.c.scope.in_(list(scopes)))
+    return {(row.scope, row.currency): row.taken for row in tx.execute(query)}

@@ -1,0 +1,237 @@
+"""The hash chains of facts and the signed heads: appends, and finds any changed byte or cut tail.
+
+Each fact's hash covers the one before it. A head row per case signs length and last hash; the totals sign how many
+cases and facts there are and a digest of all heads, so that neither a cut tail nor a vanished case goes unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import bindparam, insert, select, update
+
+from amends.cases import facts as f
+from amends.ledger.database import Tx
+from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
+
+BUCKETS = 16
+_ZERO = bytes(32)
+_MODELS: dict[str, type[f.Body]] = {
+    model.model_fields["kind"].default: model for model in f.Body.__subclasses__() if "kind" in model.model_fields
+}
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A fact to append."""
+
+    body: f.Body
+    at: datetime
+    actor: str = "amends"
+
+
+def encode(body: BaseModel) -> str:
+    """The canonical JSON of a fact: fields in the model's order, defaults left out."""
+    return body.model_dump_json(exclude_defaults=True)
+
+
+def decode(kind: str, body: str) -> f.Body:
+    return _MODELS[kind].model_validate_json(body)
+
+
+def link(previous: bytes, case: int, seq: int, at: int, kind: str, actor: str, body: str) -> bytes:
+    """The hash of one fact."""
+    head = f"{case}\x1f{seq}\x1f{at}\x1f{kind}\x1f{actor}\x1f{body}"
+    return hashlib.sha256(previous + head.encode()).digest()
+
+
+def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
+    """Append facts to cases, keep heads and totals signed; answers with the facts as written.
+
+    The case rows must exist. Their `version` counts the material facts.
+    """
+    new = {case: list(rows) for case, rows in new.items() if rows}
+    if not new:
+        return {}
+    query = select(heads.c.case_id, heads.c.count, heads.c.head).where(heads.c.case_id.in_(list(new)))
+    known = {row.case_id: (row.count, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))}
+    rows: list[dict[str, Any]] = []
+    moved: list[dict[str, Any]] = []
+    first: list[dict[str, Any]] = []
+    material: list[dict[str, Any]] = []
+    changes: dict[int, list[Any]] = {}
+    written: dict[int, list[f.Fact]] = {}
+    for case in sorted(new):
+        count, head = known.get(case, (0, _ZERO))
+        before = head
+        for item in new[case]:
+            count += 1
+            kind = item.body.kind  # type: ignore[attr-defined]  # every fact body has one; Body itself has not
+            at, text = ticks(item.at), encode(item.body)
+            head = link(head, case, count, at, kind, item.actor, text)
+            rows.append(
+                {"case_id": case, "seq": count, "at": at, "kind": kind, "actor": item.actor, "body": text, "hash": head}
+            )
+            fact = f.Fact.model_construct(seq=count, at=item.at, actor=item.actor, body=item.body)
+            written.setdefault(case, []).append(fact)
+        mac = _head_mac(tx, case, count, head)
+        (moved if case in known else first).append({"c": case, "count": count, "head": head, "mac": mac})
+        grown = sum(f.is_material(w.body.kind) for w in written[case])
+        if grown:
+            material.append({"c": case, "grown": grown})
+        bucket = changes.setdefault(case % BUCKETS, [0, 0, _ZERO])
+        bucket[0] += case not in known
+        bucket[1] += len(new[case])
+        bucket[2] = _xor(bucket[2], _xor(_leaf(case, before) if case in known else _ZERO, _leaf(case, head)))
+    tx.execute(insert(facts), rows)
+    if first:
+        tx.execute(insert(heads), [{"case_id": m["c"], **{k: m[k] for k in ("count", "head", "mac")}} for m in first])
+    if moved:
+        tx.execute(
+            update(heads).where(heads.c.case_id == bindparam("c")).values(
+                count=bindparam("count"), head=bindparam("head"), mac=bindparam("mac")
+            ),
+            moved,
+        )  # fmt: skip
+    if material:
+        tx.execute(
+            update(cases).where(cases.c.id == bindparam("c")).values(version=cases.c.version + bindparam("grown")), material
+        )
+    _add_up(tx, changes)
+    return written
+
+
+def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
+    query = select(totals).where(totals.c.bucket.in_(list(changes))).order_by(totals.c.bucket)
+    known = {row.bucket: row for row in tx.execute(tx.locked(query))}
+    for bucket, (new_cases, new_facts, digest) in sorted(changes.items()):
+        row = known.get(bucket)
+        sums = (new_cases, new_facts, digest)
+        if row is not None:
+            sums = (row.cases + new_cases, row.facts + new_facts, _xor(row.digest, digest))
+        values = {"cases": sums[0], "facts": sums[1], "digest": sums[2], "mac": _total_mac(tx, bucket, *sums)}
+        if row is None:
+            tx.execute(insert(totals).values(bucket=bucket, **values))
+        else:
+            tx.execute(update(totals).where(totals.c.bucket == bucket).values(**values))
+
+
+def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:
+    """The facts of these cases, in order."""
+    found: dict[int, list[f.Fact]] = {case: [] for case in ids}
+    query = (
+        select(facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body)
+        .where(facts.c.case_id.in_(list(ids)))
+        .order_by(facts.c.case_id, facts.c.seq)
+    )
+    for case, seq, at, kind, actor, body in tx.execute(query):
+        fact = f.Fact.model_construct(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
+        found[case].append(fact)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One place where the evidence does not hold: case, fact (0: the case as a whole) and what is wrong."""
+
+    case: int
+    seq: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification found."""
+
+    chains: int
+    facts: int
+    breaks: tuple[Break, ...]
+
+    @property
+    def broken(self) -> int:
+        return len({b.case for b in self.breaks})
+
+    @property
+    def verified(self) -> int:
+        return self.chains - len({b.case for b in self.breaks if b.case})
+
+
+def verify(tx: Tx, case: int | None = None) -> Report:
+    """Walk every chain (or one) from its first fact and compare it with its signed head and the totals."""
+    known = {row.case_id: row for row in tx.execute(select(heads) if case is None else select(heads).where(heads.c.case_id == case))}
+    breaks: list[Break] = []
+    seen: dict[int, tuple[int, bytes]] = {}
+    bad: set[int] = set()
+    walked = 0
+    for id_, seq, at, kind, actor, body, hash_ in _walk(tx, case):
+        walked += 1
+        count, head = seen.get(id_, (0, _ZERO))
+        if id_ not in bad:
+            if seq != count + 1:
+                bad.add(id_)
+                breaks.append(Break(id_, count + 1, f"fact {count + 1} is missing"))
+            elif link(head, id_, seq, at, kind, actor, body) != hash_:
+                bad.add(id_)
+                breaks.append(Break(id_, seq, f"fact {seq} ({kind}) was changed"))
+        seen[id_] = (seq, hash_)
+    for id_, (count, head) in seen.items():
+        row = known.get(id_)
+        if row is None:
+            breaks.append(Break(id_, 0, "the chain has no head"))
+        elif row.mac != _head_mac(tx, id_, row.count, row.head):
+            breaks.append(Break(id_, 0, "the head's signature is wrong"))
+        elif id_ not in bad and (count, head) != (row.count, row.head):
+            breaks.append(Break(id_, count, f"cut after fact {count}: the head says {row.count}"))
+    breaks += [Break(id_, 0, f"all {row.count} facts are gone") for id_, row in known.items() if id_ not in seen]
+    if case is None:
+        breaks += _verify_totals(tx, known)
+    return Report(len(set(seen) | set(known)), walked, tuple(breaks))
+
+
+def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
+    query = select(facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body, facts.c.hash)
+    if case is not None:
+        query = query.where(facts.c.case_id == case)
+    yield from tx.execute(query.order_by(facts.c.case_id, facts.c.seq))
+
+
+def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
+    sums: dict[int, list[Any]] = {}
+    for id_, row in known.items():
+        bucket = sums.setdefault(id_ % BUCKETS, [0, 0, _ZERO])
+        bucket[0] += 1
+        bucket[1] += row.count
+        bucket[2] = _xor(bucket[2], _leaf(id_, row.head))
+    rows = {row.bucket: row for row in tx.execute(select(totals))}
+    for bucket in sorted(set(sums) | set(rows)):
+        row, found = rows.get(bucket), sums.get(bucket, [0, 0, _ZERO])
+        where = f"cases numbered {bucket} modulo {BUCKETS}"
+        if row is None:
+            yield Break(0, 0, f"the ledger's total for {where} is gone")
+        elif row.mac != _total_mac(tx, bucket, row.cases, row.facts, row.digest):
+            yield Break(0, 0, f"the signature of the ledger's total for {where} is wrong")
+        elif [row.cases, row.facts] != found[:2]:
+            yield Break(0, 0, f"{where}: the ledger once had {row.cases} cases with {row.facts} facts, now {found[0]} with {found[1]}")
+        elif row.digest != found[2]:
+            yield Break(0, 0, f"{where}: a head was put back to an older state")
+
+
+def _head_mac(tx: Tx, case: int, count: int, head: bytes) -> bytes:
+    return tx.vault.mac(b"head", str(case).encode(), str(count).encode(), head)
+
+
+def _total_mac(tx: Tx, bucket: int, cases_: int, facts_: int, digest: bytes) -> bytes:
+    return tx.vault.mac(b"total", f"{bucket}:{cases_}:{facts_}".encode(), digest)
+
+
+def _leaf(case: int, head: bytes) -> bytes:
+    return hashlib.sha256(b"leaf" + str(case).encode() + b":" + head).digest()
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(32, "big")

@@ -1,0 +1,206 @@
+"""The effects table: one row per act on the outside world, written before the act and after it.
+
+planned → sent → confirmed | rejected | unknown (looked for later) | quarantined (a person finds out).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from amends.cases import facts as f
+from amends.cases.money import Money
+from amends.cases.snapshot import Pending
+from amends.ledger.database import Tx
+from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, ticks
+
+
+class EffectState(StrEnum):
+    PLANNED = "planned"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    QUARANTINED = "quarantined"
+
+    @property
+    def settled(self) -> bool:
+        return self in (EffectState.CONFIRMED, EffectState.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An effect about to be planned. `request` is stored as it is and sent as stored, also after a crash."""
+
+    case: int
+    shop: str
+    number: str
+    generation: int
+    step: f.Step
+    round: int
+    op: str
+    kind: str
+    effect_class: str
+    request: str
+    via: str = "platform"
+    detail: str = ""  # what else tells two acts of a round apart: the channel, the instance
+    amount: Money | None = None
+
+    @property
+    def key(self) -> str:
+        """Deterministic: shop, order, generation, step, round and kind; never random, never the time."""
+        parts = [self.shop, self.number, f"g{self.generation}", self.step.value, str(self.round), self.kind]
+        return "/".join([*parts, self.detail] if self.detail else parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An effect as stored."""
+
+    key: str
+    case: int
+    shop: str
+    number: str
+    step: f.Step
+    round: int
+    op: str
+    kind: str
+    via: str
+    effect_class: str
+    state: EffectState
+    request: str
+    attempt: int
+    planned_at: datetime
+    first_sent_at: datetime | None
+    sent_at: datetime | None
+    look_at: datetime | None
+    settled_at: datetime | None
+    ref: str
+    error: str
+    amount: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of an effect in one attempt."""
+
+    key: str
+    state: EffectState
+    ref: str = ""
+    error: str = ""
+    look_at: datetime | None = None
+
+
+def plan(tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime) -> dict[str, Effect]:
+    """Write the drafts as planned, each once: one that exists keeps its stored request and state.
+
+    A rejected one certainly was not done, so planning it anew makes it `planned` again with the new request.
+    """
+    there = by_key(tx, [draft.key for draft in drafts])
+    rows, again = [], []
+    for draft in drafts:
+        found = there.get(draft.key)
+        if found is None:
+            rows.append(_row(draft, epochs[draft.case], now))
+        elif found.state is EffectState.REJECTED:
+            again.append({"k": draft.key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)})
+    if rows:
+        tx.execute(insert(effects), rows)
+    if again:
+        tx.execute(
+            update(effects).where(effects.c.key == bindparam("k")).values(
+                state="planned", request=bindparam("request"), request_hash=bindparam("hash"), planned_at=bindparam("at"),
+                settled_at=None, look_at=None, error="",
+            ),
+            again,
+        )  # fmt: skip
+    return by_key(tx, [draft.key for draft in drafts])
+
+
+def mark_sent(tx: Tx, keys: Sequence[str], now: datetime) -> None:
+    """Say, durably, that these requests are about to leave."""
+    if not keys:
+        return
+    at = ticks(now)
+    tx.execute(
+        update(effects)
+        .where(effects.c.key.in_(list(keys)), effects.c.first_sent_at.is_(None))
+        .values(first_sent_at=at)
+    )
+    tx.execute(
+        update(effects).where(effects.c.key.in_(list(keys))).values(
+            state="sent", sent_at=at, attempt=effects.c.attempt + 1, look_at=None
+        )
+    )  # fmt: skip
+
+
+def change(tx: Tx, changes: Sequence[Change], now: datetime) -> None:
+    """Write what became of effects."""
+    if not changes:
+        return
+    rows = [
+        {
+            "k": c.key, "state": c.state.value, "ref": c.ref, "error": c.error, "look_at": maybe_ticks(c.look_at),
+            "settled_at": ticks(now) if c.state.settled else None,
+        }
+        for c in changes
+    ]  # fmt: skip
+    tx.execute(
+        update(effects).where(effects.c.key == bindparam("k")).values(
+            state=bindparam("state"), ref=bindparam("ref"), error=bindparam("error"), look_at=bindparam("look_at"),
+            settled_at=bindparam("settled_at"),
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def by_key(tx: Tx, keys: Iterable[str]) -> dict[str, Effect]:
+    keys = list(keys)
+    if not keys:
+        return {}
+    return {row.key: _effect(row) for row in tx.execute(select(effects).where(effects.c.key.in_(keys)))}
+
+
+def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int, list[Effect]]:
+    """Effects by case, in the order in which they were planned; `unsettled`: only those that still need something."""
+    found: dict[int, list[Effect]] = {case: [] for case in ids}
+    query = select(effects).where(effects.c.case_id.in_(list(ids)))
+    if unsettled:
+        query = query.where(effects.c.settled_at.is_(None))
+    for row in tx.execute(query.order_by(effects.c.planned_at, effects.c.key)):
+        found[row.case_id].append(_effect(row))
+    return found
+
+
+def pending(effect: Effect) -> Pending:
+    """The part of an unsettled effect that decisions are made from. A quarantined one holds the case by its fact."""
+    return Pending(effect.key, effect.step, effect.op, effect.state.value, effect.effect_class, effect.look_at)
+
+
+def _row(draft: Draft, epoch: int, now: datetime) -> dict[str, Any]:
+    return {
+        "key": draft.key, "case_id": draft.case, "shop": draft.shop, "number": draft.number, "step": draft.step.value,
+        "round": draft.round, "op": draft.op, "kind": draft.kind, "via": draft.via, "effect_class": draft.effect_class,
+        "state": "planned", "request": draft.request, "request_hash": _hash(draft.request),
+        "minor": draft.amount.minor if draft.amount else None, "currency": draft.amount.currency if draft.amount else None,
+        "epoch": epoch, "planned_at": ticks(now),
+    }  # fmt: skip
+
+
+def _hash(request: str) -> str:
+    return hashlib.sha256(request.encode()).hexdigest()
+
+
+def _effect(row: Any) -> Effect:
+    amount = Money(minor=row.minor, currency=row.currency) if row.minor is not None else None
+    return Effect(
+        row.key, row.case_id, row.shop, row.number, f.Step(row.step), row.round, row.op, row.kind, row.via, row.effect_class,
+        EffectState(row.state), row.request, row.attempt, moment(row.planned_at), maybe_moment(row.first_sent_at),
+        maybe_moment(row.sent_at), maybe_moment(row.look_at), maybe_moment(row.settled_at), row.ref, row.error, amount,
+    )  # fmt: skip

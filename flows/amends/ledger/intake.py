@@ -1,0 +1,173 @@
+"""Takes observed orders in: de-duplicated, watched until they can become late, and opened as cases when they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, or_, select, update
+
+from amends.cases import facts as f
+from amends.cases.lateness import Lateness
+from amends.cases.orders import Order
+from amends.ledger import chain
+from amends.ledger.database import Tx
+from amends.ledger.schema import cases, cursors, maybe_ticks, orders, ticks, versions
+
+_BATCH = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An order as observed, and how it was judged."""
+
+    order: Order
+    lateness: Lateness
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A case to be opened: for this order, for this reason, by these versions."""
+
+    number: str
+    why: str
+    playbook: str
+    policy: str
+    due_at: datetime
+    held: f.Held | None = None
+
+
+def cursor(tx: Tx, shop: str, name: str) -> str:
+    return tx.execute(select(cursors.c.value).where(cursors.c.shop == shop, cursors.c.name == name)).scalar() or ""
+
+
+def set_cursor(tx: Tx, shop: str, name: str, value: str, at: datetime) -> None:
+    statement = tx.upsert(cursors).values(shop=shop, name=name, value=value, at=ticks(at))
+    tx.execute(statement.on_conflict_do_update(index_elements=["shop", "name"], set_={"value": value, "at": ticks(at)}))
+
+
+def take(tx: Tx, shop: str, seen: Sequence[Seen], *, cursor_value: str | None = None, now: datetime) -> list[str]:
+    """Store these orders and the cursor in one transaction; answers with the numbers that are new or changed.
+
+    An order seen before with the same or a newer `updated_at` is left as it is. A changed order wakes its open case.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for item in seen:
+        row = _row(shop, item)
+        known = rows.get(row["number"])
+        if known is None or (row["updated_at"] or 0) >= (known["updated_at"] or 0):
+            rows[row["number"]] = row
+    changed: list[str] = []
+    numbers = list(rows)
+    for start in range(0, len(numbers), _BATCH):
+        part = [rows[number] for number in numbers[start : start + _BATCH]]
+        statement = tx.upsert(orders)
+        new = statement.excluded
+        newer = or_(
+            new.updated_at > orders.c.updated_at,
+            (new.updated_at.is_(None) | orders.c.updated_at.is_(None)) & (new.snapshot != orders.c.snapshot),
+        )
+        columns = [c.name for c in orders.columns if c.name not in ("shop", "number")]
+        statement = statement.on_conflict_do_update(
+            index_elements=["shop", "number"], set_={name: new[name] for name in columns}, where=newer
+        )
+        changed += [row.number for row in tx.execute(statement.returning(orders.c.number), part)]
+    if cursor_value is not None:
+        set_cursor(tx, shop, "orders", cursor_value, now)
+    wake(tx, shop, changed, now)
+    return changed
+
+
+def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
+    """Make the open cases of these orders due at once; one that a worker holds becomes due when it is let go."""
+    for start in range(0, len(numbers), _BATCH):
+        tx.execute(
+            update(cases)
+            .where(cases.c.shop == shop, cases.c.number.in_(numbers[start : start + _BATCH]), cases.c.outcome.is_(None))
+            .values(wake=True, due_at=func.min(cases.c.due_at, ticks(now)) if not tx.postgres else func.least(cases.c.due_at, ticks(now)))
+        )
+
+
+def due_orders(tx: Tx, shop: str, now: datetime, limit: int = 500) -> list[Order]:
+    """Watched orders whose `risk_at` has come and that have no open case, soonest first."""
+    busy = select(cases.c.number).where(cases.c.shop == shop, cases.c.number == orders.c.number, cases.c.outcome.is_(None))
+    query = (
+        select(orders.c.snapshot)
+        .where(orders.c.shop == shop, orders.c.risk_at.is_not(None), orders.c.risk_at <= ticks(now), ~busy.exists())
+        .order_by(orders.c.risk_at)
+        .limit(limit)
+    )
+    return [Order.model_validate_json(row.snapshot) for row in tx.execute(query)]
+
+
+def judged(tx: Tx, shop: str, seen: Iterable[Seen]) -> None:
+    """Write a new verdict on watched orders that did not change themselves."""
+    for item in seen:
+        late = item.lateness
+        tx.execute(
+            update(orders)
+            .where(orders.c.shop == shop, orders.c.number == item.order.number)
+            .values(state=late.state.value, risk_at=maybe_ticks(late.risk_at), ship_by=maybe_ticks(late.ship_by))
+        )
+
+
+def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) -> dict[str, int]:
+    """Open a case per order that has none open: the next generation. Answers with case ids by order number."""
+    if not openings:
+        return {}
+    numbers = [opening.number for opening in openings]
+    last: dict[str, tuple[int, bool]] = {}
+    for start in range(0, len(numbers), _BATCH):
+        part = numbers[start : start + _BATCH]
+        query = select(cases.c.number, cases.c.generation, cases.c.outcome).where(cases.c.shop == shop, cases.c.number.in_(part))
+        for row in tx.execute(query.order_by(cases.c.generation)):
+            last[row.number] = (row.generation, row.outcome is None)
+    opened: dict[str, int] = {}
+    new: dict[int, list[chain.New]] = {}
+    for opening in openings:
+        generation, is_open = last.get(opening.number, (0, False))
+        if is_open or opening.number in opened:
+            continue
+        statement = insert(cases).values(
+            shop=shop, number=opening.number, generation=generation + 1, opened_at=ticks(now), stage="held" if opening.held else "verify",
+            due_at=ticks(opening.due_at), why=opening.why, playbook=opening.playbook, policy=opening.policy,
+        )  # fmt: skip
+        id_ = tx.execute(statement).inserted_primary_key[0]  # type: ignore[index]  # an INSERT of one row has one
+        opened[opening.number] = id_
+        body = f.Opened(why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation + 1)
+        new[id_] = [chain.New(body, now)]
+        if opening.held is not None:
+            new[id_].append(chain.New(opening.held, now))
+    chain.append(tx, new)
+    return opened
+
+
+def pin(tx: Tx, kind: str, version: str, body: str) -> None:
+    """Keep what a version of a playbook or policy said, for the cases that began with it."""
+    statement = tx.upsert(versions).values(kind=kind, version=version, body=body)
+    tx.execute(statement.on_conflict_do_nothing())
+
+
+def pinned(tx: Tx, kind: str) -> dict[str, str]:
+    return {row.version: row.body for row in tx.execute(select(versions).where(versions.c.kind == kind))}
+
+
+def _row(shop: str, item: Seen) -> dict[str, Any]:
+    order, late = item.order.public(), item.lateness
+    return {
+        "shop": shop,
+        "number": order.number,
+        "updated_at": maybe_ticks(order.updated_at),
+        "observed_at": ticks(order.observed_at),
+        "state": late.state.value,
+        "risk_at": maybe_ticks(late.risk_at),
+        "ship_by": maybe_ticks(late.ship_by),
+        "placed_at": ticks(order.placed_at),
+        "minor": order.amount.minor,
+        "currency": order.amount.currency,
+        "after_sales": order.after_sales.value,
+        "customer": order.customer,
+        "snapshot": chain.encode(order),
+    }

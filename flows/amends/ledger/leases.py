@@ -1,0 +1,138 @@
+"""Leases on shops and cases: held by an owner until a time, with an epoch that outdates whoever lost one.
+
+An owner names its machine and process. Leases of a process of this machine that is gone are freed at once, so that a
+restart after `kill -9` need not wait for them to run out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import delete, or_, select, update
+
+from amends.ledger.database import Tx
+from amends.ledger.schema import cases, shop_leases
+
+LEASE = timedelta(seconds=60)
+"""How long a lease lasts. Longer than the longest request; a worker that stalls longer loses its cases."""
+
+_serial = count(1)
+
+
+def new_owner() -> str:
+    """A name for one worker: machine, boot, process, its start time, and a serial number within it."""
+    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}:{next(_serial)}"
+
+
+def real_ticks() -> int:
+    """The machine's own time: leases are about processes, whatever time the cases live in."""
+    return time.time_ns() // 1000
+
+
+def take_shop(tx: Tx, shop: str, owner: str) -> int | None:
+    """The epoch of a new lease on the shop; None where another living owner has it."""
+    free_dead(tx)
+    now = real_ticks()
+    row = tx.execute(tx.locked(select(shop_leases).where(shop_leases.c.shop == shop))).first()
+    if row is not None and row.owner != owner and row.until > now:
+        return None
+    epoch = 1 if row is None else row.epoch + 1
+    values = {"owner": owner, "until": now + _length(), "epoch": epoch}
+    statement = tx.upsert(shop_leases).values(shop=shop, **values)
+    tx.execute(statement.on_conflict_do_update(index_elements=["shop"], set_=values))
+    return epoch
+
+
+def keep_shop(tx: Tx, shop: str, owner: str) -> bool:
+    """Prolong the shop's lease; False where it was lost."""
+    found = tx.execute(
+        update(shop_leases)
+        .where(shop_leases.c.shop == shop, shop_leases.c.owner == owner)
+        .values(until=real_ticks() + _length())
+    )
+    return found.rowcount == 1
+
+
+def free_shop(tx: Tx, shop: str, owner: str) -> None:
+    tx.execute(
+        update(shop_leases).where(shop_leases.c.shop == shop, shop_leases.c.owner == owner).values(until=0, owner="")
+    )
+
+
+def keep_cases(tx: Tx, owner: str, ids: Iterable[int]) -> None:
+    """Prolong the leases on these cases, where they are still ours."""
+    tx.execute(
+        update(cases).where(cases.c.id.in_(list(ids)), cases.c.lease_owner == owner).values(lease_until=real_ticks() + _length())
+    )
+
+
+def free_dead(tx: Tx) -> int:
+    """Free every lease of a process of this machine that no longer runs; answers with how many cases were freed."""
+    shops = [row.owner for row in tx.execute(select(shop_leases.c.owner).distinct()) if dead(row.owner)]
+    if shops:
+        tx.execute(update(shop_leases).where(shop_leases.c.owner.in_(shops)).values(until=0, owner=""))
+    owners = tx.execute(select(cases.c.lease_owner).where(cases.c.lease_owner.is_not(None)).distinct())
+    gone = [row.lease_owner for row in owners if dead(row.lease_owner)]
+    if not gone:
+        return 0
+    found = tx.execute(
+        update(cases).where(cases.c.lease_owner.in_(gone)).values(lease_owner=None, lease_until=None)
+    )
+    return found.rowcount
+
+
+def dead(owner: str) -> bool:
+    """Whether the owner certainly no longer runs: a process of this machine's that is gone or was replaced."""
+    machine, _, rest = owner.partition(":")
+    if machine != _machine() or rest.count(":") != 2:
+        return False
+    pid, started, _ = rest.split(":")
+    return _started(int(pid)) != started
+
+
+def forget(tx: Tx, shop: str) -> None:
+    """Drop a shop's lease altogether."""
+    tx.execute(delete(shop_leases).where(shop_leases.c.shop == shop))
+
+
+def free(now: int) -> object:
+    """The condition under which a case may be claimed."""
+    return or_(cases.c.lease_until.is_(None), cases.c.lease_until < now)
+
+
+def lease_end() -> int:
+    return real_ticks() + _length()
+
+
+def _length() -> int:
+    return int(LEASE.total_seconds() * 1_000_000)
+
+
+@cache
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    suffix = boot.read_text().strip()[:8] if boot.exists() else "0"
+    return f"{socket.gethostname()}/{suffix}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, as the kernel tells it; empty where there is no such process (or a zombie)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return ""
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return ""
+        return "?"
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,72 @@
+"""Personal values of cases: names, addresses, texts and files, encrypted under the case's own key, erasable at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from amends.errors import LedgerError
+from amends.ledger.database import Tx
+from amends.ledger.schema import case_keys, personal
+from amends.ledger.vault import CaseKey
+
+Values = Mapping[str, bytes]
+
+
+def keys(tx: Tx, ids: Sequence[int], *, make: bool = False) -> dict[int, CaseKey]:
+    """The keys of cases; `make` gives a new one to each case that has none."""
+    found = {row.case_id: tx.vault.open_case_key(row.wrapped) for row in tx.execute(select(case_keys).where(case_keys.c.case_id.in_(list(ids))))}
+    if make:
+        rows = []
+        for case in ids:
+            if case not in found:
+                found[case], wrapped = tx.vault.new_case_key()
+                rows.append({"case_id": case, "wrapped": wrapped})
+        if rows:
+            tx.execute(insert(case_keys), rows)
+    return found
+
+
+def store(tx: Tx, values: Mapping[int, Values]) -> None:
+    """Keep values by case and name; a name stored again is replaced."""
+    values = {case: named for case, named in values.items() if named}
+    if not values:
+        return
+    cipher = keys(tx, sorted(values), make=True)
+    rows: list[dict[str, Any]] = [
+        {"case_id": case, "name": name, "value": cipher[case].encrypt(name, value)}
+        for case, named in sorted(values.items())
+        for name, value in named.items()
+    ]
+    statement = tx.upsert(personal)
+    statement = statement.on_conflict_do_update(
+        index_elements=["case_id", "name"], set_={"value": statement.excluded.value}
+    )
+    tx.execute(statement, rows)
+
+
+def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict[int, dict[str, bytes]]:
+    """What is kept of these cases; an erased case has nothing."""
+    cipher = keys(tx, ids)
+    query = select(personal).where(personal.c.case_id.in_(list(cipher)))
+    if names is not None:
+        query = query.where(personal.c.name.in_(list(names)))
+    found: dict[int, dict[str, bytes]] = {case: {} for case in ids}
+    for row in tx.execute(query):
+        found[row.case_id][row.name] = cipher[row.case_id].decrypt(row.name, row.value)
+    return found
+
+
+def digest(tx: Tx, case: int, value: bytes) -> str:
+    """The salted hash of a text, for a fact."""
+    return keys(tx, [case], make=True)[case].digest(value)
+
+
+def erase(tx: Tx, case: int) -> None:
+    """Destroy the key and every value: what facts and chain hold stays, and says nothing of the person."""
+    tx.execute(delete(personal).where(personal.c.case_id == case))
+    tx.execute(delete(case_keys).where(case_keys.c.case_id == case))
+    if tx.execute(select(case_keys.c.case_id).where(case_keys.c.case_id == case)).first() is not None:
+        raise LedgerError(f"case {case} could not be erased")

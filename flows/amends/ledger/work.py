@@ -1,0 +1,235 @@
+"""The transactions of a worker: claim due cases, plan their effects, mark a window sent, conclude.
+
+An outcome under a lost lease is refused: whoever took the case over settles what we left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from amends.cases import facts as f
+from amends.cases.money import Money
+from amends.cases.snapshot import Snapshot, fold
+from amends.ledger import approvals, budgets, chain, effects, holds, leases, persons, tasks
+from amends.ledger.database import Tx
+from amends.ledger.schema import cases, maybe_ticks, ticks
+
+
+@dataclass(slots=True)
+class Claim:
+    """A case held by this worker: its lease's epoch, its snapshot, its unsettled effects, the versions it began with."""
+
+    id: int
+    shop: str
+    number: str
+    epoch: int
+    playbook: str
+    policy: str
+    failures: int
+    snapshot: Snapshot
+    effects: list[effects.Effect] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Share:
+    """A remedy's share of the caps, taken when its offer is planned."""
+
+    round: int
+    amount: Money
+    scopes: Sequence[budgets.Scope]
+
+
+@dataclass(slots=True)
+class Yes:
+    """The approval that an effect needs: used up by its plan."""
+
+    what: str
+    version: int
+    amount: Money | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one case is about to do."""
+
+    claim: Claim
+    drafts: list[effects.Draft] = field(default_factory=list)
+    facts: list[chain.New] = field(default_factory=list)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    share: Share | None = None
+    yes: Yes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a plan was not written: `lost`, `held`, `cap` (with its name) or `approval`."""
+
+    kind: str
+    why: str
+
+
+@dataclass(slots=True)
+class End:
+    """How one case leaves a worker's hands for now: new facts, changed effects, and when it is due again."""
+
+    claim: Claim
+    facts: list[chain.New] = field(default_factory=list)
+    changes: list[effects.Change] = field(default_factory=list)
+    tasks: list[tasks.Opening] = field(default_factory=list)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    release_rounds: list[int] = field(default_factory=list)
+    due_at: datetime | None = None
+    stage: str = ""
+    why: str = ""
+    next_step: str = ""
+    outcome: f.Outcome | None = None
+    failures: int = 0
+    keep: bool = False  # the worker goes on with this case: the lease stays
+
+
+def claim(tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Sequence[int] | None = None) -> list[Claim]:
+    """Take a lease on due cases, soonest first, and load what is needed to decide on them."""
+    ripe = [cases.c.shop == shop, cases.c.due_at.is_not(None), cases.c.due_at <= ticks(now), leases.free(leases.real_ticks())]
+    if only is not None:
+        ripe.append(cases.c.id.in_(list(only)))
+    due = select(cases.c.id).where(*ripe).order_by(cases.c.due_at, cases.c.id).limit(limit)
+    if tx.postgres:
+        due = due.with_for_update(skip_locked=True)
+    ids = [row.id for row in tx.execute(due)]
+    if not ids:
+        return []
+    taken = (
+        update(cases)
+        .where(cases.c.id.in_(ids))
+        .values(lease_owner=owner, lease_until=leases.lease_end(), epoch=cases.c.epoch + 1, wake=False)
+        .returning(cases.c.id, cases.c.number, cases.c.epoch, cases.c.playbook, cases.c.policy, cases.c.failures)
+    )
+    rows = {row.id: row for row in tx.execute(taken)}
+    found = chain.load(tx, ids)
+    open_effects = effects.of_cases(tx, ids, unsettled=True)
+    blocks = holds.current(tx, shop)
+    block = next((str(h) for h in blocks if not h.step), "")
+    claims = []
+    for id_ in ids:
+        row = rows[id_]
+        pending = [effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED]
+        snapshot = fold(found[id_], case=id_, shop=shop, number=row.number, pending=pending, blocked=block)
+        claims.append(Claim(id_, shop, row.number, row.epoch, row.playbook, row.policy, row.failures, snapshot, open_effects[id_]))
+    return claims
+
+
+def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, effects.Effect] | Refusal]:
+    """Write what these cases are about to do: budget, approvals, facts and effects, all or (per case) nothing."""
+    if not plans:
+        return {}
+    state = _leased(tx, [p.claim for p in plans])
+    blocks = holds.current(tx, plans[0].claim.shop)
+    answer: dict[int, dict[str, effects.Effect] | Refusal] = {}
+    good: list[Plan] = []
+    for item in plans:
+        claim_ = item.claim
+        if claim_.id not in state:
+            answer[claim_.id] = Refusal("lost", "another worker has taken the case over")
+            continue
+        steps = {draft.step.value for draft in item.drafts}
+        block = next((h for h in blocks for step in steps if h.bears_on(claim_.shop, step)), None)
+        if block is not None:
+            answer[claim_.id] = Refusal("held", str(block))
+            continue
+        known = effects.by_key(tx, [draft.key for draft in item.drafts])
+        fresh = any(d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts)
+        if item.yes is not None and fresh:
+            yes = item.yes
+            if not approvals.use(tx, claim_.id, yes.what, version=yes.version, amount=yes.amount, now=now):
+                answer[claim_.id] = Refusal("approval", f"no approval fits {yes.what} as it stands")
+                continue
+        if item.share is not None:
+            cap = budgets.take(tx, claim_.id, item.share.round, item.share.amount, item.share.scopes)
+            if cap:
+                answer[claim_.id] = Refusal("cap", cap)
+                continue
+        good.append(item)
+    epochs = {item.claim.id: item.claim.epoch for item in good}
+    stored = effects.plan(tx, [draft for item in good for draft in item.drafts], epochs, now)
+    persons.store(tx, {item.claim.id: item.texts for item in good if item.texts})
+    chain.append(tx, {item.claim.id: item.facts for item in good})
+    for item in good:
+        answer[item.claim.id] = {draft.key: stored[draft.key] for draft in item.drafts}
+    return answer
+
+
+def mark_sent(tx: Tx, claims: Sequence[Claim], keys: dict[int, list[str]], now: datetime) -> set[int]:
+    """Move a window's effects to `sent`; answers with the cases that may go out: leased still, and not held."""
+    state = _leased(tx, claims)
+    blocks = holds.current(tx, claims[0].shop) if claims else []
+    stored = effects.by_key(tx, [key for case in keys.values() for key in case])
+    ready: set[int] = set()
+    for item in claims:
+        steps = {stored[key].step.value for key in keys[item.id]}
+        if item.id in state and not any(h.bears_on(item.shop, step) for h in blocks for step in steps):
+            ready.add(item.id)
+    effects.mark_sent(tx, [key for case in sorted(ready) for key in keys[case]], now)
+    return ready
+
+
+def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list[f.Fact]], set[int]]:
+    """Write what came of a window in one go: effects, facts, tasks, budgets given back, due times, freed claims.
+
+    Answers with the facts as written, and the cases whose lease was lost, of which nothing was written.
+    """
+    state = _leased(tx, [end.claim for end in ends])
+    lost = {end.claim.id for end in ends} - set(state)
+    kept = [end for end in ends if end.claim.id in state]
+    if not kept:
+        return {}, lost
+    effects.change(tx, [change for end in kept for change in end.changes], now)
+    persons.store(tx, {end.claim.id: end.texts for end in kept if end.texts})
+    for end in kept:
+        for opening in end.tasks:
+            number = tasks.open_task(tx, opening, now)
+            body = f.TaskOpened(task=str(number), what=opening.kind, effect=opening.effect, due_at=opening.due_at)
+            if number not in tasks.known(end.claim.snapshot):
+                end.facts.append(chain.New(body, now))
+        for round_ in end.release_rounds:
+            budgets.release(tx, end.claim.id, round_, now)
+    written = chain.append(tx, {end.claim.id: end.facts for end in kept})
+    let_go, kept_on = [], []
+    for end in kept:
+        row: dict[str, Any] = {
+            "c": end.claim.id, "stage": end.stage, "why": end.why, "next_step": end.next_step, "failures": end.failures,
+        }  # fmt: skip
+        if end.keep:
+            kept_on.append(row)
+            continue
+        woken = state[end.claim.id] and end.outcome is None
+        row |= {
+            "due_at": ticks(now) if woken else maybe_ticks(end.due_at),
+            "outcome": end.outcome.value if end.outcome else None,
+            "closed_at": ticks(now) if end.outcome else None,
+        }
+        let_go.append(row)
+    common = {name: bindparam(name) for name in ("stage", "why", "next_step", "failures")}
+    if let_go:
+        tx.execute(
+            update(cases).where(cases.c.id == bindparam("c")).values(
+                **common, due_at=bindparam("due_at"), outcome=bindparam("outcome"), closed_at=bindparam("closed_at"),
+                lease_owner=None, lease_until=None, wake=False,
+            ),
+            let_go,
+        )  # fmt: skip
+    if kept_on:
+        tx.execute(update(cases).where(cases.c.id == bindparam("c")).values(**common, lease_until=leases.lease_end()), kept_on)
+    return written, lost
+
+
+def _leased(tx: Tx, claims: Sequence[Claim]) -> dict[int, bool]:
+    """Which of these leases are still ours (by epoch), each with whether its case was woken meanwhile."""
+    epochs = {item.id: item.epoch for item in claims}
+    query = select(cases.c.id, cases.c.epoch, cases.c.wake).where(cases.c.id.in_(list(epochs)), cases.c.lease_owner.is_not(None))
+    rows = tx.execute(tx.locked(query.order_by(cases.c.id)))
+    return {row.id: row.wake for row in rows if row.epoch == epochs[row.id]}
