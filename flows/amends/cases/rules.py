@@ -40,8 +40,16 @@ class RuleName(StrEnum):
     SHIP_PROMISE = "ship-promise"  # hours from payment (or placing) to the deadline
     LATE_DEFINITION = "late-definition"  # text: "pickup" or "label"
     LATE_COMPENSATION = "late-compensation"  # what lateness costs the merchant
+    LATE_COMPLAINT = "late-complaint"  # what it costs once the buyer complains
     OUT_OF_STOCK = "out-of-stock"
+    OUT_OF_STOCK_LIMIT = "out-of-stock-limit"
     FALSE_SHIPMENT = "false-shipment"
+    FRAUD_SHIPMENT = "fraud-shipment"
+    PENALTY_CAP = "penalty-cap"  # all penalties of one order
+    PENALTY_TIMING = "penalty-timing"
+    PLATFORM_REFUND = "platform-refund"
+    PICKUP_PROMISE = "pickup-promise"  # hours from shipping to the carrier's pick-up
+    DELIVERY_PROMISE = "delivery-promise"
     SILENCE = "silence"  # text: accepted, refused, cancel or undefined
     EXTENSION = "extension"  # value: tries; lead, longest
     WAIVER = "waiver"  # penalties paused
@@ -67,6 +75,11 @@ class Rule(BaseModel):
     paid_from: Decimal | None = Field(default=None, description="Applies to orders of at least this amount.")
     paid_under: Decimal | None = Field(default=None, description="Applies to orders under this amount.")
     tag: Tag | None = Field(default=None, description="Applies to orders with this tag only.")
+    promise_up_to: Duration | None = Field(default=None, description="Applies to ship promises of at most this.")
+    promise_over: Duration | None = Field(default=None, description="Applies where the ship promise is longer.")
+    special: bool = Field(
+        default=False, description="Applies where `when` says, which no order shows: for people, never chosen unasked."
+    )
     notice: str = Field(default="", description="For silence: which notice (first-definite, first-indefinite, renewed).")
     lead: Duration | None = Field(default=None, description="For extension: how long before the deadline at the latest.")
     longest: Duration | None = Field(default=None, description="For extension: how far the deadline may move.")
@@ -84,6 +97,12 @@ class Rule(BaseModel):
             return False
         if self.tag is not None and self.tag not in order.tags:
             return False
+        if order.ship_by is not None:
+            promise = order.ship_by - (order.paid_at or order.placed_at)
+            if self.promise_up_to is not None and promise > self.promise_up_to:
+                return False
+            if self.promise_over is not None and promise <= self.promise_over:
+                return False
         return (self.paid_from is None or paid >= self.paid_from) and (self.paid_under is None or paid < self.paid_under)
 
     def money(self, order: Order) -> Money | None:
@@ -106,14 +125,20 @@ class RuleBook:
         self._overrides: Mapping[RuleName, tuple[Rule, ...]] = _by_name(overrides)
         self._rules = _by_name(rule for rule in rules if not platform or rule.platform == platform)
 
-    def all(self, name: RuleName, *, on: date, order: Order | None = None) -> list[Rule]:
-        """Every row of that name valid on that day, best first: an override, then by confidence, then the newest."""
+    def all(
+        self, name: RuleName, *, on: date, order: Order | None = None, special: bool = False
+    ) -> list[Rule]:
+        """Every row of that name valid on that day, best first: an override, then by confidence, then the newest.
+
+        Rows marked `special` are left out unless asked for.
+        """
         for rows in (self._overrides, self._rules):
             found = [
                 rule
                 for rule in rows.get(name, ())
                 if rule.valid_on(on)
                 and rule.confidence is not Confidence.DISCARD
+                and (special or not rule.special)
                 and (order is None or rule.applies_to(order))
             ]
             if found:
