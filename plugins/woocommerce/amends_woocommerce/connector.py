@@ -1,0 +1,157 @@
+"""The WooCommerce connector: reads orders, writes customer notes, gives remedies, verifies webhooks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import UTC
+
+from amends import (
+    AnyRequest,
+    Context,
+    Event,
+    Extension,
+    Grant,
+    Message,
+    Order,
+    OrderPage,
+    Receipt,
+    Rejected,
+    RemedyKind,
+    ReplyPage,
+    Tracking,
+    Unsupported,
+)
+from amends_woocommerce import notes, remedies
+from amends_woocommerce.api import Api
+from amends_woocommerce.config import WooCommerceConfig
+from amends_woocommerce.orders import Look, to_order
+from amends_woocommerce.window import Window
+
+
+class WooCommerce:
+    """One WooCommerce shop."""
+
+    def __init__(self, config: WooCommerceConfig, context: Context) -> None:
+        self.config = config
+        self.context = context
+        self.api = Api(config, context)
+        self._by_modified = True
+
+    def __repr__(self) -> str:
+        return f"<WooCommerce {self.context.shop}>"
+
+    async def changed_orders(self, cursor: str) -> OrderPage:
+        now = self.context.clock.now()
+        window = Window.parse(cursor, now=now, look_back=self.config.look_back).closed(now, self.config.lag)
+        page = window.page or 1
+        rows, pages = await self._page(window, page)
+        if not window.page and pages > 1:
+            page = pages
+            rows, _ = await self._page(window, page)
+        orders = sorted(
+            (self._order(row) for row in rows), key=lambda order: order.updated_at or order.placed_at
+        )
+        return OrderPage(
+            orders=tuple(orders), cursor=str(window.after(page, self.config.overlap)), more=page > 1
+        )
+
+    async def _page(self, window: Window, page: int) -> tuple[list[object], int]:
+        assert window.until is not None  # noqa: S101  # only closed windows are read
+        query = {
+            # Without a zone: WordPress compares the text as it stands with its GMT column.
+            "modified_after": window.since.strftime("%Y-%m-%dT%H:%M:%S"),
+            "modified_before": window.until.strftime("%Y-%m-%dT%H:%M:%S"),
+            "dates_are_gmt": "true",
+            "order": "desc",
+            "page": str(page),
+            "per_page": str(self.config.page_size),
+        }
+        if self._by_modified:
+            try:
+                return await self.api.list("orders", **query, orderby="modified")
+            except Rejected as error:
+                # Older shops cannot sort by it. By id nothing is missed either; pages come in another order.
+                if error.context.get("platform_code") != "rest_invalid_param":
+                    raise
+                self._by_modified = False
+        return await self.api.list("orders", **query, orderby="id")
+
+    async def order(self, number: str) -> Order:
+        return self._order(await self.api.get(f"orders/{number}"))
+
+    def _order(self, raw: object) -> Order:
+        context = self.context
+        return to_order(
+            raw, self.config, shop=context.shop, zone=context.time_zone, observed_at=context.clock.now()
+        )
+
+    async def message(self, request: Message) -> Receipt:
+        text = request.text
+        if request.reply_url and request.reply_url not in text:
+            text = f"{text}\n\n{request.reply_url}"
+        return await notes.tell(self.api, request.order, text, key=request.key)
+
+    async def grant(self, request: Grant) -> Receipt:
+        if request.remedy.kind is RemedyKind.COUPON:
+            return await remedies.give_coupon(self.api, request, self.context.time_zone)
+        if request.remedy.kind is RemedyKind.REFUND:
+            return await remedies.refund(self.api, request)
+        raise Unsupported(f"{self.api.who}: WooCommerce's API gives no {request.remedy.kind}")
+
+    async def extend(self, request: Extension) -> Receipt:
+        """Keeps the agreed date in the order's meta data, where `order` reads it again."""
+        value = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {"meta_data": [{"key": self.config.agreed_meta, "value": value}]}
+        await self.api.put(f"orders/{request.order}", body)
+        return Receipt(ref=value)
+
+    async def find(self, request: AnyRequest) -> Receipt | None:
+        if isinstance(request, Message):
+            return await notes.told(self.api, request.order, key=request.key)
+        if isinstance(request, Grant) and request.remedy.kind is RemedyKind.COUPON:
+            return await remedies.find_coupon(self.api, request)
+        if isinstance(request, Grant) and request.remedy.kind is RemedyKind.REFUND:
+            return await remedies.find_refund(self.api, request)
+        if isinstance(request, Extension):
+            value = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            found = Look(await self.api.get(f"orders/{request.order}")).meta(self.config.agreed_meta)
+            return Receipt(ref=value) if found == value else None
+        raise Unsupported(f"{self.api.who}: nothing like {request.op} is done here")
+
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
+        """Order webhooks: signed over the body, without a time; a replay only makes us look once more."""
+        given = {name.lower(): value for name, value in headers.items()}
+        signature = given.get("x-wc-webhook-signature", "")
+        if not signature and body.startswith(b"webhook_id=") and body[11:].isdigit():
+            return ()  # the unsigned ping by which WooCommerce tries a new address out; it says nothing
+        config = self.config
+        secrets = [s.get_secret_value() for s in (config.webhook_secret, config.webhook_secret_previous) if s]
+        if not secrets:
+            raise Rejected(f"{self.api.who}: a webhook came, but no webhook_secret is set")
+        if not any(hmac.compare_digest(_signature(secret, body), signature) for secret in secrets):
+            raise Rejected(f"{self.api.who}: the webhook's signature is wrong")
+        if given.get("x-wc-webhook-resource", "order") != "order":
+            return ()
+        try:
+            number = json.loads(body)["id"]
+        except (ValueError, KeyError, TypeError):
+            raise Rejected(f"{self.api.who}: the webhook names no order") from None
+        # Headers are not signed, so the event is named by the body: the same news twice is one event.
+        return (Event(event=f"{number}:{hashlib.sha256(body).hexdigest()[:24]}", order=str(number)),)
+
+    async def tracking(self, order: Order) -> Tracking | None:
+        raise Unsupported(f"{self.api.who}: WooCommerce has no carrier events")
+
+    async def replies(self, cursor: str) -> ReplyPage:
+        raise Unsupported(f"{self.api.who}: customers cannot answer a note; they use the reply page")
+
+    async def aclose(self) -> None:
+        await self.api.aclose()
+
+
+def _signature(secret: str, body: bytes) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
