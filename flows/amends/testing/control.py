@@ -1,4 +1,4 @@
-"""How a demo or a test starts the sandbox, moves its clock, looks into its journal and works in its back office."""
+"""How a demo or a test starts the sandbox, moves its clock, reads its journal and does its hand work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SandboxControl:
         return datetime.fromisoformat(self._ask("GET", "/clock")["now"])
 
     def set_clock(self, now: datetime) -> dict[str, Any]:
-        """Move the virtual time on; answers once the webhooks that fall due were tried: `{now, sent, failed}`."""
+        """Move the virtual time on; answers once the due webhooks were tried: `{now, sent, failed}`."""
         found: dict[str, Any] = self._ask("POST", "/clock", json={"now": now.isoformat()})
         return found
 
@@ -127,7 +127,7 @@ def launch(
 ) -> SandboxProcess:
     """Start the sandbox on a free loopback port (the same as before, where it can) and wait until it answers.
 
-    The process ends with its parent. Raises `AmendsError` with the last words of its log where it does not start.
+    The process ends with its parent. Raises `AmendsError` with its log's last words where it does not start.
     """
     state.mkdir(parents=True, exist_ok=True)
     ready, log = state / "sandbox.json", state / "sandbox.log"

@@ -1,4 +1,4 @@
-"""How customers of the marketplace model answer: drawn per order and round, or scripted by the order's fate."""
+"""How customers of the marketplace model answer: drawn per order and round, or scripted by the fate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of each order of the marketplace model: its fate, by quota, so that small worlds have every story.
+"""What becomes of each order of the marketplace model: fates by quota, so that small worlds have them all.
 
 Fifty orders hold every fate at least once, in an order that the seed shuffles. A fate fixes the story; hours,
 amounts and the answers that it leaves open are drawn.

@@ -1,7 +1,7 @@
 """Faults on purpose, for the sandbox, for in-process tests and for plugin authors' own tests.
 
-What goes wrong is drawn by seed, identity of the request and its n-th attempt, so it does not depend on what else is
-under way at the same time.
+What goes wrong is drawn by seed, identity of the request and its n-th attempt, so it does not depend on
+what else is under way at the same time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Faults(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Faults:
-        """From a preset (`none`, `demo`, `heavy`), from `p_429=0.1,latency=20m` or from JSON; raises `InputError`."""
+        """From a preset (`none`, `demo`, `heavy`), `p_429=0.1,latency=1s` or JSON; raises `InputError`."""
         text = text.strip() or "none"
         if text in PRESETS:
             return PRESETS[text]
@@ -91,7 +91,7 @@ PRESETS: Mapping[str, Faults] = {
 
 
 class Dice:
-    """Decides what goes wrong with each attempt. `attempts` may be kept elsewhere; `note` is told each identity."""
+    """Decides what goes wrong with each attempt. `attempts` may be kept elsewhere; `note` hears each one."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Trouble(StrEnum):
 class FaultTransport(httpx.AsyncBaseTransport):
     """Wraps an httpx transport and makes requests go wrong, for plugin authors' tests.
 
-    `script` says what happens to the first requests, one after the other; afterwards each request is drawn from
+    `script` says what happens to the first requests, one after the other; then each request is drawn from
     `share` (a probability per trouble) by seed, method, path and attempt. `log` keeps what was done.
     """
 

@@ -29,12 +29,13 @@ from amends.testing.operations import OPERATIONS
 from amends.testing.webhooks import verify
 
 T = TypeVar("T")
+SECRET = "sandbox"  # noqa: S105  # guards nothing: made-up data in one process
 
 
 class InProcess:
     """Connector and desk on a `Marketplace` in the same process, with the sandbox's faults on request."""
 
-    def __init__(self, market: Marketplace, faults: Faults | None = None, *, secret: str = "sandbox") -> None:
+    def __init__(self, market: Marketplace, faults: Faults | None = None, *, secret: str = SECRET) -> None:
         self.market = market
         self.dice = Dice(market.seed, faults or Faults())
         self._secret = secret
@@ -109,7 +110,7 @@ class InProcess:
 
 
 def identity(request: AnyRequest) -> str:
-    """What makes two attempts attempts of the same thing: never the key, which a broken ledger may draw at random."""
+    """What makes two attempts the same request: never the key, which a broken ledger may draw at random."""
     kind = f"grant:{request.remedy.kind}" if isinstance(request, Grant) else request.op
     return f"{kind} {request.order} {request.round}"
 

@@ -1,7 +1,7 @@
-"""A marketplace for tests and the demo: pure, in-process, deterministic, with a clock that is set from outside.
+"""A marketplace for tests and the demo: pure, in-process, deterministic, its clock set from outside.
 
-The same seed gives the same world in whatever order calls come in. All that it tells the outside is its journal;
-fed back with `replay`, the journal rebuilds the world.
+The same seed gives the same world in whatever order calls come in. All that it tells the outside is its
+journal; fed back with `replay`, the journal rebuilds the world.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from amends.hooks.requests import (
 from amends.testing.customers import Answered
 from amends.testing.journal import Entry, Op, Visible
 from amends.testing.outcomes import Outcomes
-from amends.testing.sales import SECOND, Change, Sale
+from amends.testing.sales import Change, Sale
 from amends.testing.timelines import sale
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -47,8 +47,9 @@ _FAR = "\uffff"
 class Marketplace:
     """One shop's marketplace: orders, carriers, customers and a dispute desk.
 
-    `journal` is called with each entry before the entry takes effect; where it raises, nothing happens. Methods
-    raise `Rejected` or `NotFound` as a platform refuses. Times are aware; `visibility_lag` delays what `find` sees.
+    `journal` is called with each entry before the entry takes effect; where it raises, nothing happens.
+    Methods raise `Rejected` or `NotFound` as a platform refuses. Times are aware; `visibility_lag` delays
+    what `find` sees.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Marketplace:
         self._answers: dict[str, Answered] = {}
         self._of: dict[str, list[Entry]] = {}
         self._by_key: dict[tuple[str, str], list[Entry]] = {}
+        self._count: Counter[tuple[str, str] | tuple[str, str, int]] = Counter()
         self._outcomes = Outcomes(self._plan, self._unplan)
         for index in range(orders):
             made = sale(seed, index, start=self.start, days=days, currency=currency)
@@ -87,10 +89,8 @@ class Marketplace:
             self._of[made.number] = []
         self._feed = sorted({(c.listed_at, s.number) for s in self._sales.values() for c in s.changes})
 
-    # The clock, set from outside.
-
     def set_clock(self, now: datetime) -> list[Event]:
-        """Move the time on; returns what the platform pushes meanwhile. Raises `InputError` for a step back."""
+        """Move the time on; returns what the platform pushes. Raises `InputError` for a step back."""
         now = now.astimezone(UTC)
         if now < self.now:
             raise InputError(f"the sandbox's clock stands at {self.now.isoformat()} and does not go back")
@@ -323,7 +323,6 @@ class Marketplace:
         data: dict[str, Any],
         amount: Money | None,
     ) -> Receipt:
-        count = 1 + sum(e.op == op for e in self._of[order])
         entry = Entry(
             n=len(self.entries) + 1,
             at=self.now,
@@ -334,7 +333,7 @@ class Marketplace:
             key=key,
             amount=amount,
             by=by,
-            ref=f"{_PREFIX[op]}-{order}-{count}",
+            ref=f"{_PREFIX[op]}-{order}-{self._count[order, op] + 1}",
             data=data,
         )
         if self._journal is not None:
@@ -344,10 +343,12 @@ class Marketplace:
 
     def _apply(self, entry: Entry) -> None:
         self.entries.append(entry)
-        earlier = list(self._of[entry.order])
+        first = not self._count[entry.order, entry.op]
+        again = bool(self._count[entry.order, entry.kind, entry.round])
+        self._count.update([(entry.order, entry.op), (entry.order, entry.kind, entry.round)])
         self._of[entry.order].append(entry)
         self._by_key.setdefault((entry.op, entry.key), []).append(entry)
-        answered = self._outcomes.follow(self._sales[entry.order], entry, earlier)
+        answered = self._outcomes.follow(self._sales[entry.order], entry, first=first, again=again)
         if answered is not None:
             self._answers[answered.reply.event] = answered
             insort(self._replies, (answered.reply.at, answered.reply.event))
@@ -396,6 +397,3 @@ def _read_cursor(cursor: str) -> tuple[datetime, str] | None:
     if when.tzinfo is None:
         raise Rejected(f"sandbox: {cursor!r} is not a cursor of ours")
     return when, rest
-
-
-__all__ = ["SECOND", "START", "Marketplace"]

@@ -1,7 +1,7 @@
 """What follows from an effect in the marketplace model: replies, agreed dates, reviewed refunds and rulings.
 
-Everything follows from the order, its earlier entries and draws by (seed, order, round), and lies in the future of
-the entry, so a reader's cursor can never have passed it.
+Everything follows from the order, its earlier entries and draws by (seed, order, round), and lies in the
+future of the entry, so a reader's cursor can never have passed it.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ class Outcomes:
         self._unplan = unplan
         self._filed: dict[str, list[_Filed]] = {}
 
-    def follow(self, sale: Sale, entry: Entry, earlier: list[Entry]) -> Answered | None:
-        """Let the entry have its consequences; a message may bring the reply that will come."""
-        again = any(e.kind == entry.kind and e.round == entry.round for e in earlier)
+    def follow(self, sale: Sale, entry: Entry, *, first: bool, again: bool) -> Answered | None:
+        """Let the entry have its consequences; a message may bring the reply that will come.
+
+        `first` tells that the order had no such operation before, `again` that this is a duplicate.
+        """
         if entry.op == "message":
             return None if again else self._told(sale, entry)
         if entry.kind == "grant:refund" and not again:
@@ -64,7 +66,7 @@ class Outcomes:
             until = datetime.fromisoformat(entry.data["until"])
             self._plan(sale, Change(entry.at, "extended", {"agreed_ship_by": until}, lag=SECOND))
         elif entry.op in RULED_WITHIN:
-            self._file(sale, entry, first=not any(e.op == entry.op for e in earlier))
+            self._file(sale, entry, first=first)
         return None
 
     def due(self, entry: Entry) -> datetime | None:

@@ -1,6 +1,6 @@
-"""One order of the marketplace model as a history of timed changes, and three views of it: page, list, carrier.
+"""One order of the marketplace model as a history of changes, and three views of it: page, list, carrier.
 
-The order's own page shows a change at once; the list of changed orders may lag behind, the carrier may run ahead.
+The order's own page shows a change at once; the list of changed orders may lag, the carrier may run ahead.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Sale:
         return self._fold([c for c in self.changes if c.at <= now], now)
 
     def listed(self, now: datetime) -> Order:
-        """The order as the list shows it; `observed_at` is the last time at which that was the whole truth."""
+        """The order as the list shows it; `observed_at` is the last time at which that was all."""
         missing = [c.at for c in self.changes if c.at <= now < c.listed_at]
         return self._fold(
             [c for c in self.changes if c.listed_at <= now], min(missing, default=now + SECOND) - SECOND

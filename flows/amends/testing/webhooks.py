@@ -1,4 +1,4 @@
-"""Signed webhooks as the sandbox sends them (Standard Webhooks), and how to check one: for connectors and tests."""
+"""Signed webhooks as the sandbox sends them (Standard Webhooks), and how to check one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """`python -m amends_sandbox --state DIR`: serves the sandbox on loopback until it is told to stop."""
 
+# ruff: noqa: T201  # a command prints
 from __future__ import annotations
 
 import argparse
@@ -32,10 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         state = State(options.state, world, faults)
         sock = _listen(options.port, options.state / "sandbox.json")
     except AmendsError as error:
-        print(f"amends_sandbox: {error}\n{error.hint}".rstrip(), file=sys.stderr)  # noqa: T201  # a command
+        print(f"amends_sandbox: {error}\n{error.hint}".rstrip(), file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"amends_sandbox: cannot serve {options.state}: {error}", file=sys.stderr)  # noqa: T201  # a command
+        print(f"amends_sandbox: cannot serve {options.state}: {error}", file=sys.stderr)
         return 2
     try:
         asyncio.run(_serve(state, sock, parent=os.getppid() if options.with_parent else 0))
@@ -62,13 +63,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _listen(port: int, ready: Path) -> socket.socket:
-    """A socket on loopback: the given port, else the one of last time so that addresses stay good, else any."""
+    """A socket on loopback: the given port, else that of last time, so that addresses stay good, else any."""
     before = 0
     with suppress(OSError, ValueError, KeyError):
         before = int(json.loads(ready.read_bytes())["port"])
         ready.unlink()
     for choice in dict.fromkeys((port,) if port else (before, 0)):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Named as TCP, or asyncio leaves Nagle's algorithm on and answers wait 40 ms for the client's ACK.
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((HOST, choice))
@@ -93,14 +95,14 @@ async def _serve(state: State, sock: socket.socket, *, parent: int) -> None:
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
+        await asyncio.wait([serving], timeout=0.005)
     if server.started:
         port = sock.getsockname()[1]
         write(
             state.folder / "sandbox.json",
             {"url": f"http://{HOST}:{port}", "port": port, "pid": os.getpid()},
         )
-        print(f"http://{HOST}:{port}", flush=True)  # noqa: T201  # a command tells where it listens
+        print(f"http://{HOST}:{port}", flush=True)
     while parent and not serving.done():
         if os.getppid() != parent:
             server.should_exit = True

@@ -24,7 +24,9 @@ from amends import (
     Rejected,
     ReplyPage,
     Ruling,
+    TimedOut,
     Tracking,
+    Unreachable,
     Unsupported,
 )
 from amends.testing.webhooks import verify
@@ -103,7 +105,12 @@ class SandboxConnector:
         if isinstance(request, Filing):
             body["attached"] = [{"name": file.name, "sha256": file.sha256} for file in request.files]
         headers = {"idempotency-key": request.key}
-        return _read(Receipt, await self.http.json("POST", path, json=body, headers=headers))
+        try:
+            return _read(Receipt, await self.http.json("POST", path, json=body, headers=headers))
+        except Unreachable as error:
+            if _left(error):
+                raise TimedOut("sandbox: the connection broke before an answer came") from error
+            raise
 
 
 def _read(model: type[M], value: Any) -> M:
@@ -113,6 +120,14 @@ def _read(model: type[M], value: Any) -> M:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BadAnswer(f"sandbox: the answer is no {model.__name__}: {where}: {first['msg']}") from None
+
+
+def _left(error: Unreachable) -> bool:
+    """Whether the request may have left: httpx-aiohttp calls any broken connection a `ConnectTimeout`."""
+    origin = error.__cause__ and error.__cause__.__cause__
+    never = {"ClientConnectorError", "ConnectionTimeoutError"}
+    names = {kind.__name__ for kind in type(origin).__mro__}
+    return "ClientConnectionError" in names and not names & never
 
 
 def _optional(model: type[M], value: Any, name: str) -> M | None:

@@ -17,7 +17,7 @@ AT_ONCE = 8
 
 
 class Pusher:
-    """Sends events to a merchant's inbox. What cannot be delivered is dropped, as polling finds it later anyway."""
+    """Sends events to a merchant's inbox. What cannot be delivered is dropped: polling finds it later."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP side: a platform's API with faults, and a control side without, for whoever directs the play."""
+"""The sandbox over HTTP: a platform's API with faults, and a control side without, for whoever directs."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ class _Faulty(Exception):
 
 
 class _Droppable:
-    """Breaks the connection where `Dropped` is raised. uvicorn's `send` is a method of the object with the transport."""
+    """Breaks the connection where `Dropped` is raised: uvicorn's `send` belongs to what has the transport."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

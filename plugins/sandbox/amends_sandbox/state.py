@@ -1,6 +1,6 @@
 """The sandbox's memory on disk: a journal fsynced before anything is answered, the clock, the attempts.
 
-After `kill -9` at any moment the world is what the journal says; a last line cut short was never answered for.
+After `kill -9` at any moment the world is what the journal says; a last line cut short was never answered.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from amends.testing.faults import Dice, Faults
 from amends.testing.journal import Entry
 from amends.testing.marketplace import START, Marketplace
 
+fcntl: Any
 try:
-    import fcntl
+    fcntl = import_module("fcntl")
 except ImportError:  # Windows: two sandboxes on one state are not noticed there
-    fcntl = None  # type: ignore[assignment]  # the module is absent
+    fcntl = None
 
 
 class World(BaseModel):
@@ -84,7 +86,7 @@ class Log:
 
 
 class State:
-    """A marketplace with its files: journal.jsonl, attempts.log, control.json and world.json in one directory."""
+    """A marketplace and its files in one directory: journal.jsonl, attempts.log, control.json, world.json."""
 
     def __init__(self, folder: Path, world: World, faults: Faults | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
