@@ -1,0 +1,201 @@
+"""Checks of odd answers: unknown fields pass, missing ones are named, nothing is made up in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, ClassVar
+
+from amends.cases.orders import Order
+from amends.errors import BadAnswer, PlatformError
+from amends.testing.contracts import samples
+from amends.testing.contracts.bench import Bench, Contract, check, expect
+from amends.testing.contracts.fakes import FakePlatform
+from amends.testing.contracts.wire import change_json
+
+Path = tuple[str, ...]
+Read = Callable[[Any], Awaitable[Any]]
+
+
+class ToleranceChecks(Contract):
+    """For connectors that list or show orders as JSON."""
+
+    fake: ClassVar[type[FakePlatform]]
+
+    @check
+    async def test_unknown_fields_are_ignored(self) -> None:
+        """A field that the platform adds tomorrow changes nothing."""
+        self.needs_http()
+        async with self.bench() as bench:
+            for name, read in self.readings(bench):
+                before = orders_of(await read(bench.connect()))
+                bench.wire.after = lambda request, response, acted: change_json(response, _with_more)
+                after = orders_of(await read(bench.connect()))
+                bench.wire.clear()
+                same = [a.same_as(b) for a, b in zip(before, after, strict=False)]
+                expect(len(before) == len(after) and all(same), f"{name}: unknown fields change what is read")
+
+    @check
+    async def test_missing_fields_are_named(self) -> None:
+        """Each field of an answer, left out: nothing is lost, or BadAnswer names it. Nothing else."""
+        await self.without("missing", lambda path: lambda body: _drop(body, path))
+
+    @check
+    async def test_nulls_are_no_surprise(self) -> None:
+        """Each field of an answer, null: nothing is lost, or a PlatformError. Nothing else."""
+        await self.without("null", lambda path: lambda body: _null(body, path))
+
+    @check
+    async def test_required_fields_are_required(self) -> None:
+        """Without a field that the fake lists as `required`, BadAnswer names it."""
+        self.needs_http()
+        async with self.bench() as bench:
+            expect(
+                bench.platform.required,
+                "list in the fake's `required` the platform's fields that an order cannot lack",
+            )
+            for name, read in self.readings(bench):
+                present = {path[-1] for path in await self.paths(bench, read)}
+                for field in bench.platform.required:
+                    if field not in present:
+                        continue
+                    bench.wire.after = lambda request, response, acted, field=field: change_json(
+                        response, lambda body: _drop_named(body, field)
+                    )
+                    try:
+                        await read(bench.connect())
+                    except BadAnswer as error:
+                        expect(
+                            field in str(error),
+                            f"{name} without {field!r}: the message does not name it: {error}",
+                        )
+                    except Exception as error:
+                        expect(
+                            False, f"{name} without {field!r} raised {type(error).__name__}, not BadAnswer"
+                        )
+                    else:
+                        expect(False, f"{name} without {field!r} goes on as if nothing were missing")
+                    bench.wire.clear()
+
+    async def without(self, how: str, change: Callable[[Path], Callable[[Any], Any]]) -> None:
+        self.needs_http()
+        async with self.bench() as bench:
+            for name, read in self.readings(bench):
+                whole = orders_of(await read(bench.connect()))
+                for path in await self.paths(bench, read):
+                    if path[-1] in bench.platform.spare:
+                        continue
+                    bench.wire.after = lambda request, response, acted, path=path: change_json(
+                        response, change(path)
+                    )
+                    where = f"{name} with {'.'.join(path)} {how}"
+                    try:
+                        found = orders_of(await read(bench.connect()))
+                    except BadAnswer as error:
+                        said = str(error)
+                        expect(
+                            how != "missing" or _names(said, path),
+                            f"{where}: the message does not name it: {said}",
+                        )
+                    except PlatformError:
+                        pass
+                    except Exception as error:
+                        expect(False, f"{where} raised {type(error).__name__}: {str(error)[:120]}")
+                    else:
+                        _nothing_made_up(where, whole, found)
+                    bench.wire.clear()
+
+    def readings(self, bench: Bench) -> Iterator[tuple[str, Read]]:
+        """A page of the list and the single order, with one waiting and one travelling order to read."""
+        order, now = bench.late_order(), bench.clock.now()
+        bench.put(samples.travelling(bench.platform.number(2), now=now, currency=bench.platform.currency))
+        if self.reads("changed_orders"):
+            yield "changed_orders", _first_page_with_orders
+        if self.reads("order"):
+            yield "order", lambda made: made.order(order.number)
+
+    async def paths(self, bench: Bench, read: Read) -> list[Path]:
+        """Where fields are in the answers, lists aside."""
+        found: dict[Path, None] = {}
+
+        def note(body: Any) -> Any:
+            found.update(dict.fromkeys(_paths(body)))
+            return body
+
+        bench.wire.after = lambda request, response, acted: change_json(response, note)
+        await read(bench.connect())
+        bench.wire.clear()
+        return list(found)
+
+
+async def _first_page_with_orders(made: Any) -> Any:
+    page = await made.changed_orders("")
+    for _ in range(4000):
+        if page.orders or not page.more:
+            break
+        page = await made.changed_orders(page.cursor)
+    return page
+
+
+def orders_of(value: Any) -> list[Order]:
+    return [value] if isinstance(value, Order) else list(value.orders)
+
+
+def _nothing_made_up(where: str, whole: list[Order], found: list[Order]) -> None:
+    known = {order.number: order for order in whole}
+    lost = set(known) - {order.number for order in found}
+    expect(not lost, f"{where}: {len(lost)} orders are silently left out")
+    for order in found:
+        true = known.get(order.number)
+        expect(true is not None, f"{where}: an order with a made-up number")
+        if true is not None:
+            expect(order.amount == true.amount, f"{where}: the amount {order.amount} is made up")
+            expect(order.placed_at == true.placed_at, f"{where}: placed_at is made up")
+
+
+def _paths(value: Any, under: Path = ()) -> Iterator[Path]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (*under, name)
+            yield from _paths(inner, (*under, name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _paths(inner, under)
+
+
+def _at(value: Any, path: Path, act: Callable[[dict[str, Any], str], None]) -> Any:
+    if isinstance(value, list):
+        for inner in value:
+            _at(inner, path, act)
+    elif isinstance(value, dict) and path[0] in value:
+        if len(path) == 1:
+            act(value, path[0])
+        else:
+            _at(value[path[0]], path[1:], act)
+    return value
+
+
+def _drop(body: Any, path: Path) -> Any:
+    return _at(body, path, lambda found, name: found.pop(name) and None)
+
+
+def _null(body: Any, path: Path) -> Any:
+    return _at(body, path, lambda found, name: found.update({name: None}))
+
+
+def _drop_named(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_named(inner, name) for key, inner in value.items() if key != name}
+    return [_drop_named(inner, name) for inner in value] if isinstance(value, list) else value
+
+
+def _with_more(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_more(inner) for key, inner in value.items()} | {
+            "new_tomorrow": {"nested": [1, None]}
+        }
+    return [_with_more(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _names(said: str, path: Path) -> bool:
+    """The message names the field, or one around it."""
+    return any(part in said for part in path)
