@@ -1,8 +1,8 @@
 """Dated platform rules as data, for the core's judgement and forecasts: one TOML file per platform.
 
-Rows that contradict each other stand; the host takes by confidence and date. A row says since when
-and until when it is certain: "2025-06" in a source becomes the last day of that month for `since`. None of this
-is advice; a merchant's own rows (`[rules] overrides`) win over it.
+Rows that contradict each other stay; the host takes by confidence and date. A row says since when and until
+when it is certain: "2025-06" in a source becomes the last day of that month for `since`. None of this is
+advice; a merchant's own rows (`[rules] overrides`) win over it.
 """
 
 from __future__ import annotations
