@@ -39,7 +39,8 @@ SPEC = ConnectorSpec(
         **BY_HAND,
     },
     # The tightest list allows 3000 calls a minute and shop; some stay free for the merchant's other software.
-    quota=(40.0, 40),
+    # A page of 100 changed refunds reads each order and each refund.
+    quota=(40.0, 250),
     in_flight=8,
 )
 

@@ -54,9 +54,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list method: how its window is named, how wide it may be, where its rows are."""
+    """One list method: where its rows are, how wide its window may be and how it is named."""
 
     method: str
+    root: str
     rows: str
     window: timedelta
     start: str
@@ -73,13 +74,13 @@ class Listing:
             "page": page,
             "page_size": size,
         }
-        answer = await router.call(self.method, **self.fixed, **window)
+        answer = await router.call(self.method, self.root, **self.fixed, **window)
         total = number(answer, "total_count", self.method)
         if total is None:
             raise bad("total_count", "is missing", self.method)
         rows = answer.get(self.rows)
         if rows is None:
-            if total and page == 1:
+            if total > (page - 1) * size:
                 raise bad(self.rows, "is missing", self.method)
             rows = []
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -90,20 +91,35 @@ class Listing:
 _ALL_ORDERS: Mapping[str, Any] = {"order_status": 5, "refund_status": 5, "use_has_next": False}
 LISTINGS: Mapping[str, Listing] = {
     "backfill": Listing(
+        method="pdd.order.list.get",
+        root="order_list_get_response",
+        rows="order_list",
+        window=timedelta(hours=24),
+        start="start_confirm_at",
+        end="end_confirm_at",
         # All statuses: filtered by one, orders would leave the list between two pages.
-        "pdd.order.list.get", "order_list", timedelta(hours=24), "start_confirm_at",
-        "end_confirm_at", _ALL_ORDERS,
+        fixed=_ALL_ORDERS,
     ),
     "orders": Listing(
-        "pdd.order.number.list.increment.get", "order_sn_list", timedelta(minutes=30), "start_updated_at",
-        "end_updated_at", {**_ALL_ORDERS, "is_lucky_flag": 0},
+        method="pdd.order.number.list.increment.get",
+        root="order_sn_increment_get_response",
+        rows="order_sn_list",
+        window=timedelta(minutes=30),
+        start="start_updated_at",
+        end="end_updated_at",
+        fixed={**_ALL_ORDERS, "is_lucky_flag": 0},
     ),
     "refunds": Listing(
+        method="pdd.refund.list.increment.get",
+        root="refund_increment_get_response",
+        rows="refund_list",
+        window=timedelta(minutes=30),
+        start="start_updated_at",
+        end="end_updated_at",
         # No number for "all states" is documented; the example asks with 1, which no refund has.
-        "pdd.refund.list.increment.get", "refund_list", timedelta(minutes=30), "start_updated_at",
-        "end_updated_at", {"after_sales_status": 1, "after_sales_type": 1},
+        fixed={"after_sales_status": 1, "after_sales_type": 1},
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from amends_pinduoduo import notes
 from amends_pinduoduo.aftersales import Refund, state_of, worth_a_look
 from amends_pinduoduo.changes import step
 from amends_pinduoduo.config import PinduoduoConfig
-from amends_pinduoduo.fields import need, when
+from amends_pinduoduo.fields import bad, need, when
 from amends_pinduoduo.orders import is_whole, read_order
 from amends_pinduoduo.router import Router
 from amends_pinduoduo.trace import Carriers, track
@@ -71,7 +71,9 @@ class Pinduoduo:
             try:
                 row = rows[number] if is_whole(rows[number]) else await self._detail(number)
                 return await self._order(row, seen.get(number))
-            except NotFound:
+            except NotFound as error:
+                if not error.context:
+                    raise  # not the platform's own word, but some gateway's
                 if found.until > await self._router.now() - _SETTLES_WITHIN:
                     raise Unavailable(f"pinduoduo: order {number} is listed but cannot be read yet") from None
                 log.warning("pinduoduo: order %s was listed but the platform no longer shows it", number)
@@ -101,7 +103,9 @@ class Pinduoduo:
             return None
         try:
             return (await self._refund(order, ref)).ruling(self._clock.now())
-        except NotFound:
+        except NotFound as error:
+            if not error.context:
+                raise
             return None
 
     async def note(self, order: str, key: str, text: str) -> Receipt:
@@ -113,13 +117,12 @@ class Pinduoduo:
         return notes.shows(await self._detail(order), key)
 
     async def _detail(self, number: str) -> dict[str, Any]:
-        answer = await self._router.call("pdd.order.information.get", order_sn=number)
-        row = answer.get("order_info")
-        if not isinstance(row, dict) or not row:
-            raise NotFound(
-                f"pinduoduo: order {number} is not known",
-                hint="The platform answers for the shop's own orders of the last 90 days only.",
-            )
+        answer = await self._router.call(
+            "pdd.order.information.get", "order_info_get_response", order_sn=number
+        )
+        row = need(answer, "order_info", f"order {number}")
+        if not isinstance(row, dict):
+            raise bad("order_info", "is not an object", f"order {number}")
         return row
 
     async def _order(self, row: Mapping[str, Any], seen: datetime | None = None) -> Order:
@@ -136,7 +139,7 @@ class Pinduoduo:
         )
 
     async def _refund(self, order: str, ref: str = "") -> Refund:
-        answer = await self._router.call("pdd.refund.information.get", order_sn=order, after_sales_id=ref)
+        answer = await self._router.call("pdd.refund.information.get", "", order_sn=order, after_sales_id=ref)
         return Refund.read(answer, order)
 
     async def replies(self, cursor: str) -> ReplyPage:

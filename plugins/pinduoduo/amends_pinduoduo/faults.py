@@ -112,6 +112,7 @@ FAULTS: Mapping[int, Fault] = {
 }
 
 BUSINESS = 50001
+_KEPT = "The platform answers for the shop's own orders of the last 90 days only."
 SUB_CODES: Mapping[str, Fault] = {
     # "轨迹不存在 / 该运单暂无轨迹": a waybill that no carrier has seen yet.
     "ISV_TRACK_ERROR": Fault(NotFound, "no trace of this waybill yet"),
@@ -119,7 +120,7 @@ SUB_CODES: Mapping[str, Fault] = {
 _WORDS: tuple[tuple[tuple[str, ...], Fault], ...] = (
     (("频繁", "限流"), _BUSY),
     (("稍后", "繁忙", "超时", "系统异常"), _INTERNAL),
-    (("不存在", "未找到", "查询不到"), Fault(NotFound, "not known to the platform")),
+    (("不存在", "未找到", "查询不到"), Fault(NotFound, "not known to the platform", _KEPT)),
     (("授权过期", "未授权", "授权失效"), FAULTS[10019]),
 )
 

@@ -48,7 +48,7 @@ async def write(router: Router, row: Mapping[str, Any], key: str, text: str) -> 
         # The coloured mark is sent back as it is: its number and name go together or not at all.
         tag, name = number(row, "remark_tag", f"order {number_}"), str(row.get("remark_tag_name") or "")
         mark: dict[str, Any] = {"tag": tag, "tag_name": name} if tag and name else {}
-        await router.call("pdd.order.note.update", order_sn=number_, note=new, **mark)
+        await router.call("pdd.order.note.update", "response", order_sn=number_, note=new, **mark)
     return Receipt(ref=key)
 
 

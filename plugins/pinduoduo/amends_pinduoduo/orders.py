@@ -12,7 +12,7 @@ from typing import Any
 
 from amends import AfterSales, Item, Order, OrderStatus, Parcel, Tag
 from amends_pinduoduo.aftersales import Refund, state_of
-from amends_pinduoduo.fields import flag, need, number, when, yuan
+from amends_pinduoduo.fields import bad, flag, need, number, when, yuan
 
 STATUS: Mapping[int, OrderStatus] = {1: OrderStatus.TO_SHIP, 2: OrderStatus.SHIPPED, 3: OrderStatus.RECEIVED}
 TAGS: Mapping[str, Tag] = {"region_black_delay_shipping": Tag.MAY_SHIP_LATE, "ship_hold": Tag.SHIP_HOLD}
@@ -56,14 +56,11 @@ def read_order(
     confirmed = when(row, "confirm_time", of)
     paid = when(row, "pay_time", of)
     received = when(row, "receive_time", of)
-    placed = when(row, "created_time", of) or paid or confirmed
-    if placed is None:
-        need(row, "created_time", of)
     status = _status(row, of)
     return Order(
         number=sn,
         amount=yuan(row, "pay_amount", of),
-        placed_at=placed or observed_at,
+        placed_at=_known(row, "created_time", of),
         # The promise runs from the group's success (成交), which can be a day after the payment.
         paid_at=confirmed or paid,
         # A refund changes without touching the order; whoever compares `updated_at` must still see it.
@@ -100,6 +97,14 @@ def _status(row: Mapping[str, Any], of: str) -> OrderStatus:
         return OrderStatus.UNPAID
     need(row, "order_status", of)
     return STATUS.get(number(row, "order_status", of) or 0, OrderStatus.UNKNOWN)
+
+
+def _known(row: Mapping[str, Any], field: str, of: str) -> datetime:
+    need(row, field, of)
+    value = when(row, field, of)
+    if value is None:
+        raise bad(field, "is not a time", of)
+    return value
 
 
 def _tags(row: Mapping[str, Any], of: str, do_not_touch: str) -> tuple[Tag, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from amends import (
     AuthFailed,
@@ -20,6 +20,7 @@ from amends import (
     Context,
     Http,
     NotAllowed,
+    NotFound,
     PlatformError,
     Rejected,
     Throttled,
@@ -94,15 +95,18 @@ class Router:
         """The platform's time: lists are asked for by its clock, so that ours being fast loses no order."""
         ours = self._clock.now()
         if self._asked is None or ours - self._asked > _ASK_TIME_EVERY or ours < self._asked:
-            answer = await self.call("pdd.time.get", shop=False)
+            answer = await self.call("pdd.time.get", "time_get_response", shop=False)
             theirs = when(answer, "time", "pdd.time.get")
             if theirs is None:
                 raise bad("time", "is missing", "pdd.time.get")
             self._ahead, self._asked = theirs - ours, ours
         return ours + self._ahead
 
-    async def call(self, method: str, *, shop: bool = True, **parameters: Any) -> dict[str, Any]:
-        """Call one method; `shop=False` for the few that need no authorisation of the shop."""
+    async def call(self, method: str, root: str, *, shop: bool = True, **parameters: Any) -> dict[str, Any]:
+        """The object under `root` (empty: the whole body) of one method's answer.
+
+        `shop=False` for the few methods that need no authorisation of the shop.
+        """
         secret = self._config.client_secret.get_secret_value()
         now = self._clock.now()
         token = self._wallet.secret(now) if shop and self._wallet is not None else ""
@@ -120,9 +124,13 @@ class Router:
         texts["sign"] = sign(texts, secret)
         await self._pace.take(method)
         response = await self._http.send("POST", self._config.router, data=texts)
-        return self._answer(method, response, hide=tuple(s for s in (secret, token, texts["sign"]) if s))
+        return self._answer(
+            method, root, response, hide=tuple(s for s in (secret, token, texts["sign"]) if s)
+        )
 
-    def _answer(self, method: str, response: httpx.Response, *, hide: tuple[str, ...]) -> dict[str, Any]:
+    def _answer(
+        self, method: str, root: str, response: httpx.Response, *, hide: tuple[str, ...]
+    ) -> dict[str, Any]:
         body = _body(response)
         if body is not None and isinstance(body.get("error_response"), dict):
             raise self._explain(error_from(body["error_response"], method=method, hide=hide), response)
@@ -131,7 +139,7 @@ class Router:
         if body is None:
             size = len(response.content)
             raise BadAnswer(f"{WHO}: the answer to {method} is not a JSON object ({size} bytes)")
-        answer = _unwrap(body)
+        answer = _unwrap(body, root, method)
         # Some methods report a refusal inside their normal answer.
         success = answer.get("success")
         if success is False or (success is None and str(answer.get("error_code") or "0") != "0"):
@@ -170,11 +178,15 @@ def _body(response: httpx.Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _unwrap(body: dict[str, Any]) -> dict[str, Any]:
-    """The object under the root key. Some methods misspell the key, and the refund detail has none."""
+def _unwrap(body: dict[str, Any], root: str, method: str) -> dict[str, Any]:
+    """The object under the root key, or under any such key: the platform misspells one and may mend it."""
+    if isinstance(body.get(root), dict):
+        return cast("dict[str, Any]", body[root])
     for key, value in body.items():
         if isinstance(value, dict) and (key == "response" or key.endswith(("_response", "_resposne"))):
             return value
+    if root:
+        raise bad(root, "is missing", method)
     return body
 
 
@@ -187,9 +199,12 @@ def _by_status(method: str, response: httpx.Response) -> PlatformError:
         return Throttled(say, retry_after=float(after) if after.isdigit() else None)
     if status >= 500 or status in (408, 425):
         return Unavailable(say)
-    if status in (401, 403):
+    if status == 401:
+        return AuthFailed(say)
+    if status == 403:
         return NotAllowed(
             say,
             hint=f"A proxy or the platform's gateway turns this machine away; check its address, {RELEASE}.",
         )
-    return Rejected(say, hint="The router's address may be wrong: remove `router` from connector_config.")
+    wrong = "The router's address may be wrong: remove `router` from connector_config."
+    return (NotFound if status == 404 else Rejected)(say, hint=wrong)

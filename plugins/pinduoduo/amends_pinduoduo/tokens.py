@@ -46,7 +46,9 @@ def authorise_address(client_id: str, redirect_uri: str, state: str) -> str:
 
 async def create_token(router: Router, code: str) -> Token:
     """Exchange the code of an authorisation (valid once, for minutes) for the shop's token."""
-    answer = await router.call("pdd.pop.auth.token.create", shop=False, code=code)
+    answer = await router.call(
+        "pdd.pop.auth.token.create", "pop_auth_token_create_response", shop=False, code=code
+    )
     return read_token(answer, await router.now())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from amends import BadAnswer, NotAllowed, NotFound, Order, Parcel, Rejected, Tracking
+from amends import BadAnswer, NotAllowed, NotFound, Order, Parcel, Tracking
 from amends_pinduoduo.fields import when
 from amends_pinduoduo.router import Router
 
@@ -25,6 +25,8 @@ ACTIONS: Mapping[str, Parcel] = {
     "RETURN": Parcel.RETURNED,
 }
 _KEEP = timedelta(hours=24)
+_NO_RIGHT = frozenset({20031, 20034, 30000})
+_NO_TRACE = "ISV_TRACK_ERROR"
 
 
 class Carriers:
@@ -53,9 +55,13 @@ class Carriers:
         if self._read is not None and timedelta() <= now - self._read < _KEEP:
             return
         try:
-            answer = await self._router.call("pdd.logistics.companies.get")
-        except (NotAllowed, Rejected):
-            # Names and traces are a help; an application without this permission still sees every late order.
+            answer = await self._router.call(
+                "pdd.logistics.companies.get", "logistics_companies_get_response"
+            )
+        except NotAllowed as error:
+            if error.context.get("error_code") not in _NO_RIGHT:
+                raise
+            # Names and traces are a help; an application without this permission sees every late order too.
             self._read = now
             return
         rows = answer.get("logistics_companies")
@@ -79,9 +85,14 @@ async def track(router: Router, carriers: Carriers, order: Order, now: datetime)
     )
     try:
         answer = await router.call(
-            "pdd.logistics.ordertrace.get", company_code=code, mail_no=order.tracking_number
+            "pdd.logistics.ordertrace.get",
+            "logistics_ordertrace_get_resposne",
+            company_code=code,
+            mail_no=order.tracking_number,
         )
-    except NotFound:
+    except NotFound as error:
+        if error.context.get("sub_code") != _NO_TRACE:
+            raise
         return label
     rows = answer.get("trace_list")
     if not isinstance(rows, list):
