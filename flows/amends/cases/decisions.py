@@ -48,6 +48,13 @@ def approval_name(step: f.Step, detail: object) -> str:
     return f"{step.value}:{detail}"
 
 
+def instance_of(step: f.Step, case: Snapshot) -> f.Instance:
+    """What `file-complaint` or `escalate` puts before the desk now."""
+    if step is f.Step.COMPLAIN:
+        return "response" if case.disputed and case.act("response") is None else "complaint"
+    return "arbitration" if case.act("arbitration") is None else "legal"
+
+
 class _By:
     """The deciders, one per stage; what they share is worked out once."""
 
@@ -122,9 +129,9 @@ class _By:
         pending: Pending | None = next(iter(self.case.pending), None)
         if pending is None:
             return None
-        if pending.effect_class == "by-hand" and pending.state == "sent":
+        if pending.effect_class == "by-hand" and pending.state == "sent" and pending.look_at is not None:
             due = pending.look_at
-            late = due is not None and due <= self.at
+            late = due <= self.at
             why = f"a person {'should have done' if late else 'does'} {pending.op} by hand"
             return self.watch(None if late else due, why)
         if pending.look_at is not None and pending.look_at > self.at:

@@ -111,6 +111,7 @@ class Contacted(Body):
     effect: str
     ref: str = ""
     reply_by: AwareDatetime | None = None
+    digest: str = ""  # salted hash of the text that was sent
 
 
 class Unreached(Body):
@@ -127,6 +128,7 @@ class Replied(Body):
     answer: Answer
     event: str
     via: str = ""
+    digest: str = ""  # salted hash of the customer's words
     ship_by: AwareDatetime | None = None
     remedy: Remedy | None = None
 

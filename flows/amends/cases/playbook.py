@@ -76,4 +76,8 @@ class Playbook(_Table):
     @property
     def version(self) -> str:
         """A short hash of every key: a case keeps the version that it began with."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return self.version_of(self.model_dump_json())
+
+    @staticmethod
+    def version_of(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

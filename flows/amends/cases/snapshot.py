@@ -61,6 +61,7 @@ class Act:
     ref: str = ""
     ruling_by: datetime | None = None
     looked_at: datetime | None = None
+    looks: int = 0
     verdict: f.Verdict | None = None
     ruled_at: datetime | None = None
     rejected: str = ""
@@ -163,6 +164,8 @@ class Snapshot:
             case f.Proposed() if body.offer.none:
                 self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
             case f.Proposed():
+                if self.rounds and self.rounds[-1].number == body.round:  # proposed anew before anybody was told
+                    self.rounds.pop()
                 self.rounds.append(
                     Round(body.round, body.offer, body.policy, body.notice, fact.at, over_cap=body.over_cap)
                 )
@@ -170,6 +173,8 @@ class Snapshot:
                 self.held = body
             case f.Released():
                 self.held = None
+                if self.rounds:
+                    self.rounds[-1].unreached = ""  # whoever releases it wants another try
             case f.Closed():
                 self.outcome, self.closed_at = body.outcome, fact.at
             case f.Erased():
@@ -214,6 +219,7 @@ class Snapshot:
                 act.rejected = body.why or "rejected"
             case f.Looked():
                 act.looked_at = fact.at
+                act.looks += 1
             case f.Ruled():
                 act.verdict, act.ruled_at = body.verdict, fact.at
 

@@ -48,7 +48,9 @@ def set_cursor(tx: Tx, shop: str, name: str, value: str, at: datetime) -> None:
     tx.execute(statement.on_conflict_do_update(index_elements=["shop", "name"], set_={"value": value, "at": ticks(at)}))
 
 
-def take(tx: Tx, shop: str, seen: Sequence[Seen], *, cursor_value: str | None = None, now: datetime) -> list[str]:
+def take(
+    tx: Tx, shop: str, seen: Sequence[Seen], *, cursor_value: str | None = None, now: datetime, waking: bool = True
+) -> list[str]:
     """Store these orders and the cursor in one transaction; answers with the numbers that are new or changed.
 
     An order seen before with the same or a newer `updated_at` is left as it is. A changed order wakes its open case.
@@ -76,7 +78,8 @@ def take(tx: Tx, shop: str, seen: Sequence[Seen], *, cursor_value: str | None = 
         changed += [row.number for row in tx.execute(statement.returning(orders.c.number), part)]
     if cursor_value is not None:
         set_cursor(tx, shop, "orders", cursor_value, now)
-    wake(tx, shop, changed, now)
+    if waking:
+        wake(tx, shop, changed, now)
     return changed
 
 

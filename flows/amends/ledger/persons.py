@@ -59,6 +59,11 @@ def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict
     return found
 
 
+def load_with_keys(tx: Tx, ids: Sequence[int]) -> tuple[dict[int, dict[str, bytes]], dict[int, CaseKey]]:
+    """What is kept of these cases, and their keys, for salted hashes."""
+    return load(tx, ids), keys(tx, ids)
+
+
 def digest(tx: Tx, case: int, value: bytes) -> str:
     """The salted hash of a text, for a fact."""
     return keys(tx, [case], make=True)[case].digest(value)

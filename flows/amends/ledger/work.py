@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select, update
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.snapshot import Snapshot, fold
-from amends.ledger import approvals, budgets, chain, effects, holds, leases, persons, tasks
+from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, persons, tasks
 from amends.ledger.database import Tx
 from amends.ledger.schema import cases, maybe_ticks, ticks
 
@@ -33,6 +33,7 @@ class Claim:
     failures: int
     snapshot: Snapshot
     effects: list[effects.Effect] = field(default_factory=list)
+    held_steps: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a plan was not written: `lost`, `held`, `cap` (with its name) or `approval`."""
+    """Why a plan was not written: `lost`, `changed`, `held`, `cap` (with its name) or `approval`."""
 
     kind: str
     why: str
@@ -83,6 +84,10 @@ class End:
     tasks: list[tasks.Opening] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     release_rounds: list[int] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)  # inbox events that are facts now
+    seen_tasks: list[str] = field(default_factory=list)  # effects whose tasks the platform's state has done
+    ask: approvals.Item | None = None
+    ask_expires: datetime | None = None
     due_at: datetime | None = None
     stage: str = ""
     why: str = ""
@@ -114,12 +119,13 @@ def claim(tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Seq
     open_effects = effects.of_cases(tx, ids, unsettled=True)
     blocks = holds.current(tx, shop)
     block = next((str(h) for h in blocks if not h.step), "")
+    held_steps = {h.step: str(h) for h in blocks if h.step}
     claims = []
     for id_ in ids:
         row = rows[id_]
         pending = [effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED]
         snapshot = fold(found[id_], case=id_, shop=shop, number=row.number, pending=pending, blocked=block)
-        claims.append(Claim(id_, shop, row.number, row.epoch, row.playbook, row.policy, row.failures, snapshot, open_effects[id_]))
+        claims.append(Claim(id_, shop, row.number, row.epoch, row.playbook, row.policy, row.failures, snapshot, open_effects[id_], held_steps))
     return claims
 
 
@@ -135,6 +141,9 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
         claim_ = item.claim
         if claim_.id not in state:
             answer[claim_.id] = Refusal("lost", "another worker has taken the case over")
+            continue
+        if state[claim_.id]:
+            answer[claim_.id] = Refusal("changed", "something about the case came in meanwhile: look again first")
             continue
         steps = {draft.step.value for draft in item.drafts}
         block = next((h for h in blocks for step in steps if h.bears_on(claim_.shop, step)), None)
@@ -195,8 +204,15 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             body = f.TaskOpened(task=str(number), what=opening.kind, effect=opening.effect, due_at=opening.due_at)
             if number not in tasks.known(end.claim.snapshot):
                 end.facts.append(chain.New(body, now))
+        for effect in end.seen_tasks:
+            for number in tasks.drop_for_effect(tx, effect, outcome="seen", now=now):
+                done = f.TaskDone(task=str(number), what="", outcome="seen", by="platform", note="seen by its own state")
+                end.facts.append(chain.New(done, now))
         for round_ in end.release_rounds:
             budgets.release(tx, end.claim.id, round_, now)
+        if end.applied:
+            inbox.applied(tx, end.claim.shop, end.applied, end.claim.id, now)
+    _freeze(tx, kept, now)
     written = chain.append(tx, {end.claim.id: end.facts for end in kept})
     let_go, kept_on = [], []
     for end in kept:
@@ -225,6 +241,32 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
     if kept_on:
         tx.execute(update(cases).where(cases.c.id == bindparam("c")).values(**common, lease_until=leases.lease_end()), kept_on)
     return written, lost
+
+
+def _freeze(tx: Tx, ends: Sequence[End], now: datetime) -> None:
+    """Put what waits for a yes on lists: one per kind and expiry, so that a person decides many acts at once."""
+    lists: dict[tuple[str, str, datetime], list[End]] = {}
+    for end in ends:
+        if end.ask is not None and end.ask_expires is not None:
+            kind = end.ask.what.partition(":")[0]
+            detail = end.ask.what.partition(":")[2]
+            name = kind if detail.isdigit() else detail
+            lists.setdefault((end.claim.shop, name, end.ask_expires), []).append(end)
+    for (shop, name, expires), waiting in lists.items():
+        items = [end.ask for end in waiting if end.ask is not None]
+        list_id = approvals.freeze(tx, shop, name, items, now=now, expires_at=expires)
+        for end, item in zip(waiting, items, strict=True):
+            body = f.ApprovalAsked(
+                what=item.what, list=list_id, amount=item.amount, version=item.version, expires_at=expires
+            )
+            end.facts.append(chain.New(body, now))
+
+
+def append_outside(tx: Tx, case: int, bodies: Sequence[f.Body], *, actor: str, now: datetime) -> list[f.Fact]:
+    """Append what a person or the platform did to a case, and make it due at once, whoever holds its lease."""
+    written = chain.append(tx, {case: [chain.New(body, now, actor) for body in bodies]})
+    tx.execute(update(cases).where(cases.c.id == case, cases.c.outcome.is_(None)).values(due_at=ticks(now), wake=True))
+    return written.get(case, [])
 
 
 def _leased(tx: Tx, claims: Sequence[Claim]) -> dict[int, bool]:

@@ -1,0 +1,377 @@
+"""Acts on the outside world, at most once: planned, marked sent, sent, and written down, window by window.
+
+What a crash or a silent platform leaves open is settled by the operation's declared class: the same key again, a look
+first, or a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from amends.cases import facts as f
+from amends.cases.decisions import Next
+from amends.cases.lateness import State
+from amends.cases.stages import Stage, look
+from amends.errors import AmendsError, AuthFailed, CaseError, NotAllowed, PlatformError, RiskControl
+from amends.hooks.requests import AnyRequest, Message, Receipt
+from amends.hooks.specs import Operation
+from amends.ledger import holds, persons, tasks, work
+from amends.ledger.crash import crashpoint
+from amends.ledger.effects import Change, Draft, Effect, EffectState
+from amends.steps import outcomes
+from amends.steps.requests import restore
+from amends.steps.shop import BY_HAND, Shop
+from amends.steps.turns import Turn, backoff, decide_turn, write
+
+WINDOW = 64
+"""Effects that are marked sent in one durable transaction."""
+SAME_KEY_TRIES = 3
+PATIENCE = 2.0
+"""Seconds that we wait within a sweep for a platform that asks for a pause; longer pauses become a due time."""
+_STOPS_SHOP = (AuthFailed, NotAllowed, RiskControl)
+
+
+@dataclass(slots=True)
+class Act:
+    """One effect of one turn, on its way."""
+
+    turn: Turn
+    effect: Effect
+    operation: Operation
+    request: AnyRequest | None = None
+    receipt: Receipt | None = None
+    error: AmendsError | None = None
+    state: EffectState = EffectState.SENT
+    look_at: datetime | None = None
+    digest: str = ""
+
+
+async def do(shop: Shop, turns: Sequence[Turn], plans: Sequence[work.Plan]) -> list[Turn]:
+    """Plan these effects and carry them out; answers with the turns that the worker still holds afterwards.
+
+    `plans` are in the order of `turns`. A plan that the ledger refuses costs nothing: its case is decided anew.
+    """
+    if not turns:
+        return []
+    now = turns[0].now
+    for turn, plan in zip(turns, plans, strict=True):
+        plan.facts, turn.facts = turn.facts, []
+        plan.texts, turn.texts = {**turn.texts, **plan.texts}, {}
+    crashpoint("before-plan")
+    answers = await shop.ledger.run(work.plan, plans, now)
+    crashpoint("after-plan")
+    acts: list[Act] = []
+    refused: list[Turn] = []
+    for turn, plan in zip(turns, plans, strict=True):
+        answer = answers[turn.claim.id]
+        if isinstance(answer, work.Refusal):
+            turn.facts = plan.facts
+            turn.texts = plan.texts
+            refused.append(turn)
+            _refused(shop, turn, answer)
+            continue
+        for draft in plan.drafts:
+            effect = answer[draft.key]
+            if not effect.state.settled and effect.state is not EffectState.QUARANTINED:
+                acts.append(_act(shop, turn, effect))
+                if all(e.key != effect.key for e in turn.claim.effects):
+                    turn.claim.effects.append(effect)
+    held = await write(shop, refused, keep=True)
+    return held + await _in_windows(shop, acts, now)
+
+
+def _refused(shop: Shop, turn: Turn, refusal: work.Refusal) -> None:
+    match refusal.kind:
+        case "lost":
+            turn.lost = True
+        case "cap":
+            turn.next = None
+            _over_cap(shop, turn, refusal.why)
+        case _:
+            rest(turn, refusal.why)
+
+
+def rest(turn: Turn, why: str) -> None:
+    """Let the case be for a moment, whatever was decided."""
+    stage = turn.next.stage if turn.next else Stage.VERIFY
+    turn.next = Next("wait", why, stage, at=turn.now + timedelta(minutes=1))
+
+
+def _over_cap(shop: Shop, turn: Turn, cap: str) -> None:
+    """The remedy does not fit under a cap: the explanation goes without it, or a person decides."""
+    last = turn.case.last
+    if last is None:
+        raise AssertionError(f"case {turn.claim.id} has no offer, yet a share of {cap} was asked")
+    if shop.terms(turn.claim.playbook).playbook.cap_reached == "ask":
+        turn.add(f.Held(why=f"{last.offer.remedy} does not fit under {cap}", by="amends", cause="approval"))
+        return
+    offer = last.offer.model_copy(update={"remedy": None, "why": f"{last.offer.why}; {cap} is used up, so no remedy"})
+    turn.add(
+        f.Proposed(
+            round=last.number, offer=offer, policy=last.policy, notice=last.notice, over_cap=cap,
+            state=lateness_state(shop, turn),
+        )
+    )  # fmt: skip
+
+
+def lateness_state(shop: Shop, turn: Turn) -> State:
+    """How late the case's order is now."""
+    lateness = look(turn.case, turn.now, shop.terms(turn.claim.playbook)).lateness
+    return lateness.state if lateness else State.UNKNOWN
+
+
+def _act(shop: Shop, turn: Turn, effect: Effect) -> Act:
+    return Act(turn, effect, shop.operation(effect.op, effect.kind, effect.via))
+
+
+async def resume(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
+    """Settle what these cases have under way: effects planned and not sent, sent and not answered, or uncertain."""
+    acts = [_act(shop, turn, effect) for turn in turns for effect in turn.claim.effects if _ripe(turn, effect)]
+    touched = {act.turn.claim.id for act in acts}
+    idle = [turn for turn in turns if turn.claim.id not in touched]
+    for turn in idle:
+        decide_turn(shop, turn)
+    await write(shop, idle)
+    return await _in_windows(shop, acts, turns[0].now) if turns else []
+
+
+def _ripe(turn: Turn, effect: Effect) -> bool:
+    if effect.state.settled or effect.state is EffectState.QUARANTINED:
+        return False
+    return effect.look_at is None or effect.look_at <= turn.now or effect.effect_class == "by-hand"
+
+
+async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
+    """All acts of a case go in the same window, so that a window's outcome frees whole cases."""
+    windows: list[list[Act]] = [[]]
+    by_case: dict[int, list[Act]] = {}
+    for act in acts:
+        by_case.setdefault(act.turn.claim.id, []).append(act)
+    for case in by_case.values():
+        if len(windows[-1]) + len(case) > WINDOW and windows[-1]:
+            windows.append([])
+        windows[-1].extend(case)
+    held: list[Turn] = []
+    for window in windows:
+        if window:
+            held += await _window(shop, window, now)
+    return held
+
+
+async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
+    turns = list({act.turn.claim.id: act.turn for act in acts}.values())
+    sending = [act for act in acts if await _prepare(shop, act, now)]
+    keys: dict[int, list[str]] = {turn.claim.id: [] for turn in turns}
+    for act in sending:
+        keys[act.turn.claim.id].append(act.effect.key)
+    going = [turn for turn in turns if keys[turn.claim.id]]
+    stopped: set[int] = set()
+    if going:
+        ready = await shop.ledger.run(work.mark_sent, [turn.claim for turn in going], {t.claim.id: keys[t.claim.id] for t in going}, now)
+        crashpoint("after-sent")
+        stopped = {turn.claim.id for turn in going} - ready  # lost or held: nothing was sent, its effects stay planned
+        acts = [act for act in acts if act.turn.claim.id not in stopped]
+        sending = [act for act in sending if act.turn.claim.id in ready]
+        kept, cipher = await shop.ledger.run(persons.load_with_keys, sorted(ready))
+        gate = asyncio.Semaphore(shop.connector_spec.in_flight)
+        await asyncio.gather(*(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now) for act in sending))
+        crashpoint("after-send")
+        for act in sending:
+            key = cipher.get(act.turn.claim.id)
+            if isinstance(act.request, Message) and key is not None:
+                act.digest = key.digest(act.request.text.encode())
+    for act in acts:
+        _conclude(shop, act, now)
+    await _hold_shop(shop, acts, now)
+    for turn in turns:
+        decide_turn(shop, turn)
+        if turn.claim.id in stopped:
+            rest(turn, "held, or taken over by another worker, just before it was sent")
+    crashpoint("before-outcome")
+    held = await write(shop, turns, keep=True)
+    crashpoint("after-outcome")
+    return held
+
+
+async def _prepare(shop: Shop, act: Act, now: datetime) -> bool:
+    """Whether this effect is to be sent now; what must be looked for, or must not be sent again, is settled here."""
+    effect, operation = act.effect, act.operation
+    if operation.effect == "by-hand" or operation.how == "by-hand":
+        act.operation = operation if operation.how == "by-hand" else BY_HAND
+        act.state = EffectState.SENT
+        return effect.state is EffectState.PLANNED
+    if effect.state is EffectState.PLANNED:
+        return True
+    sent = effect.sent_at or effect.planned_at  # a crash or a silence left it open
+    match operation.effect:
+        case "idempotent":
+            if now - (effect.first_sent_at or sent) < operation.window:
+                return True
+            _quarantine(act, "the platform's window for the same key has passed")
+        case "queryable":
+            if now < sent + operation.quiet:
+                act.state, act.look_at = EffectState.UNKNOWN, sent + operation.quiet
+                return False
+            return await _look(shop, act, now)
+        case _:
+            _quarantine(act, "it was sent, no answer is known, and it must never be sent twice")
+    return False
+
+
+async def _look(shop: Shop, act: Act, now: datetime) -> bool:
+    """Look whether it was done; True where it certainly was not, so that it is sent again."""
+    try:
+        kept = await shop.ledger.run(persons.load, [act.turn.claim.id])
+        request = restore(act.effect, kept.get(act.turn.claim.id, {}))
+        found = await _target(shop, act.effect).find(request)
+    except AmendsError as error:
+        _later(shop, act, error, now, state=EffectState.UNKNOWN)
+        return False
+    except Exception as error:  # a plugin's own fault says nothing about the platform
+        _later(shop, act, PlatformError(f"{type(error).__name__}: {error}"), now, state=EffectState.UNKNOWN)
+        return False
+    if found is None:
+        return True
+    act.receipt, act.state = found, EffectState.CONFIRMED
+    return False
+
+
+def _target(shop: Shop, effect: Effect) -> Any:
+    if effect.op in ("complain", "respond", "arbitrate"):
+        return shop.desk
+    if effect.via != "platform":
+        return shop.channels[effect.via][1]
+    return shop.connector
+
+
+async def _send(shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime) -> None:
+    effect, operation = act.effect, act.operation
+    if operation.how == "by-hand":
+        return
+    try:
+        act.request = restore(effect, kept)
+    except CaseError as error:
+        act.error, act.state = error, EffectState.REJECTED
+        return
+    call: Callable[[Any], Awaitable[Receipt]] = getattr(_target(shop, effect), effect.op)
+    tries = 0
+    async with gate:
+        while True:
+            tries += 1
+            error = await _try(act, call)
+            if error is None:
+                return
+            pause = error.retry_after or 0.05 * 2**tries
+            again = error.sure_not_done or operation.effect == "idempotent"
+            if not (error.retryable and again and tries < SAME_KEY_TRIES and pause <= PATIENCE):
+                break
+            await asyncio.sleep(pause)
+    act.error = error
+    if error.sure_not_done and not error.retryable and not isinstance(error, _STOPS_SHOP):
+        act.state = EffectState.REJECTED
+    elif error.sure_not_done:
+        _later(shop, act, error, now, state=EffectState.PLANNED)
+    elif operation.effect == "idempotent":
+        _later(shop, act, error, now, state=EffectState.UNKNOWN)
+    elif operation.effect == "queryable":
+        act.state, act.look_at = EffectState.UNKNOWN, now + operation.quiet
+    else:
+        _quarantine(act, f"no clear answer ({error}), and it must never be sent twice")
+
+
+async def _try(act: Act, call: Callable[[Any], Awaitable[Receipt]]) -> PlatformError | None:
+    try:
+        act.receipt = await call(act.request)
+    except PlatformError as error:
+        return error
+    except Exception as error:  # a plugin's own fault: whether the request left is not known
+        return PlatformError(f"{type(error).__name__}: {error}")
+    act.state = EffectState.CONFIRMED
+    return None
+
+
+def _later(shop: Shop, act: Act, error: AmendsError, now: datetime, *, state: EffectState) -> None:
+    pause = timedelta(seconds=getattr(error, "retry_after", None) or 0)
+    act.error, act.state = error, state
+    act.look_at = now + max(pause, backoff(shop, act.effect.attempt))
+
+
+def _quarantine(act: Act, why: str) -> None:
+    act.state, act.error = EffectState.QUARANTINED, PlatformError(why)
+
+
+def _conclude(shop: Shop, act: Act, now: datetime) -> None:
+    """Turn what happened into changes, facts and tasks of the turn."""
+    effect, turn = act.effect, act.turn
+    playbook = shop.terms(turn.claim.playbook).playbook
+    error = str(act.error) if act.error else ""
+    if act.operation.how == "by-hand":
+        due = effect.look_at or now + playbook.task_within
+        turn.change(Change(effect.key, EffectState.SENT, look_at=due))
+        if effect.key not in {task.effect for task in turn.case.tasks.values()}:
+            turn.tasks.append(_task(shop, act, due))
+            if effect.op == "legal":
+                turn.add(f.Filed(instance="legal", effect=effect.key, ruling_by=due))
+        return
+    ref = act.receipt.ref if act.receipt else ""
+    turn.change(Change(effect.key, act.state, ref=ref, error=error, look_at=act.look_at))
+    if act.receipt is not None:
+        body = outcomes.confirmed(effect, act.receipt, at=now, playbook=playbook, digest=act.digest)
+        if body is not None:
+            turn.add(body)
+    elif act.state is EffectState.REJECTED:
+        body = outcomes.rejected(effect, error)
+        if body is not None:
+            turn.add(body)
+    elif act.state is EffectState.QUARANTINED:
+        turn.add(f.Uncertain(effect=effect.key, act=effect.kind, why=error, quarantined=True))
+        turn.tasks.append(
+            tasks.Opening(
+                turn.claim.id, turn.claim.shop, turn.claim.number, f"find-out:{effect.kind}", now + playbook.task_within,
+                effect=effect.key, place=act.operation.where or "the platform's back office: was it done?",
+                choices=("done", "not-done"),
+            )
+        )  # fmt: skip
+    elif act.state is EffectState.UNKNOWN and effect.state is not EffectState.UNKNOWN:
+        turn.add(f.Uncertain(effect=effect.key, act=effect.kind, why=error or "sent before a crash"))
+
+
+def _task(shop: Shop, act: Act, due: datetime) -> tasks.Opening:
+    effect, turn = act.effect, act.turn
+    choices: tuple[str, ...] = ("done", "not-done")
+    if effect.op == "legal":
+        choices = ("for-us", "against-us", "withdrawn", "written-off")
+    elif effect.op == "ruling":
+        choices = ("for-us", "against-us", "withdrawn", "none-yet")
+    return tasks.Opening(
+        turn.claim.id, turn.claim.shop, turn.claim.number, effect.kind, due, effect=effect.key,
+        place=act.operation.where, limits=act.operation.limits, choices=choices,
+    )  # fmt: skip
+
+
+async def _hold_shop(shop: Shop, acts: Sequence[Act], now: datetime) -> None:
+    """Credentials, permission or risk control: hold the shop for a person, once, with what to do."""
+    stop = next((act.error for act in acts if isinstance(act.error, _STOPS_SHOP)), None)
+    if stop is not None:
+        await hold_shop(shop, stop, now)
+
+
+async def hold_shop(shop: Shop, error: AmendsError, now: datetime) -> None:
+    why = f"{error} ({error.code}). {error.hint}"
+    shop.problems.append(f"{shop.name} is held: {why}")
+    await shop.ledger.run(holds.hold, shop=shop.name, step="", by="amends", why=why, at=now)
+
+
+def draft(turn: Turn, shop: Shop, step: f.Step, op: str, kind: str, round_: int, request: str, **more: Any) -> Draft:
+    """A draft of this turn's case, with the effect class that its operation declares."""
+    via = more.get("via", "platform")
+    operation = shop.operation(op, kind, via)
+    klass = "by-hand" if operation.how == "by-hand" else operation.effect if operation.effect != "none" else "blind"
+    claim = turn.claim
+    return Draft(
+        claim.id, claim.shop, claim.number, turn.case.generation, step, round_, op, kind, klass, request, **more
+    )

@@ -1,0 +1,157 @@
+"""Takes due cases, decides, and does one step with those that need the same one, until nothing is due."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from amends.cases import facts as f
+from amends.cases.decisions import LOOK_AGAIN, Next
+from amends.hooks.requests import Reply
+from amends.ledger import inbox, tasks, work
+from amends.ledger.crash import crashpoint
+from amends.ledger.effects import EffectState
+from amends.steps import acts
+from amends.steps.contact_customer import contact_customer
+from amends.steps.escalate import escalate
+from amends.steps.file_complaint import file_complaint
+from amends.steps.settle import settle
+from amends.steps.shop import Shop
+from amends.steps.turns import Turn, decide_turn, fail, write
+from amends.steps.verify_order import verify_order
+
+StepFunction = Callable[[Shop, Sequence[Turn]], Awaitable[list[Turn]]]
+Runner = Callable[[str, StepFunction, Shop, Sequence[Turn]], Awaitable[list[Turn]]]
+
+STEPS: dict[f.Step, StepFunction] = {
+    f.Step.VERIFY: verify_order,
+    f.Step.CONTACT: contact_customer,
+    f.Step.SETTLE: settle,
+    f.Step.COMPLAIN: file_complaint,
+    f.Step.ESCALATE: escalate,
+}
+BATCH = 200
+"""Cases that a worker holds at once."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """What a run of advances did: cases taken, and how often each step was done."""
+
+    cases: int = 0
+    closed: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+
+
+async def directly(name: str, step: StepFunction, shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
+    """Run a step here and now: what `--local` does, and what Prefect wraps in a task."""
+    del name
+    return await step(shop, turns)
+
+
+async def advance(shop: Shop, *, run: Runner = directly, only: Sequence[int] | None = None, limit: int = BATCH) -> Moved:
+    """Advance due cases, batch by batch, until none is due (or those of `only` are not)."""
+    moved = Moved()
+    while batch := await _advance_batch(shop, run, moved, only, limit):
+        if batch < limit and only is not None:
+            break
+    return moved
+
+
+async def _advance_batch(shop: Shop, run: Runner, moved: Moved, only: Sequence[int] | None, limit: int) -> int:
+    now = shop.clock.now()
+    claims = await shop.ledger.run(work.claim, shop.name, shop.owner, now=now, limit=limit, only=only)
+    if not claims:
+        return 0
+    crashpoint("after-claim")
+    turns = [Turn(claim, now) for claim in claims]
+    events = await shop.ledger.run(inbox.waiting, shop.name, [turn.claim.id for turn in turns])
+    for turn in turns:
+        for event in events.get(turn.claim.id, ()):
+            apply_reply(shop, turn, event)
+    held = turns
+    for turn in turns:
+        decide_turn(shop, turn)
+    while held:
+        groups = _groups(shop, held)
+        held = []
+        for (name, step), group in groups.items():
+            if step is None:
+                held += await write(shop, group)
+                continue
+            moved.steps[name] = moved.steps.get(name, 0) + len(group)
+            held += await _run_guarded(name, step, shop, group, run)
+    moved.cases += len(turns)
+    moved.closed += sum(turn.case.outcome is not None for turn in turns)
+    return len(turns)
+
+
+async def _run_guarded(name: str, step: StepFunction, shop: Shop, group: list[Turn], run: Runner) -> list[Turn]:
+    """A fault of the step itself makes its cases rest; the ledger's own errors stop the sweep."""
+    from amends.errors import LedgerError
+
+    try:
+        return await run(name, step, shop, group)
+    except LedgerError:
+        raise
+    except Exception as error:
+        for turn in group:
+            fail(shop, turn, error)
+        await write(shop, group)
+        return []
+
+
+def _groups(shop: Shop, turns: Sequence[Turn]) -> dict[tuple[str, StepFunction | None], list[Turn]]:
+    """Cases by what is to be done with them now; those that only wait are written together."""
+    groups: dict[tuple[str, StepFunction | None], list[Turn]] = {}
+    held_by_config = {step.value for step in shop.settings.shop(shop.name).holds}
+    for turn in turns:
+        answer = turn.next or decide_turn(shop, turn)
+        key: tuple[str, StepFunction | None] = ("", None)
+        if answer.do == "step" and answer.step is not None:
+            block = turn.claim.held_steps.get(answer.step.value)
+            if answer.step.value in held_by_config:
+                block = f"{answer.step.value} is held by the shop's config"
+            if block is not None:
+                turn.next = Next("person", block, answer.stage, at=turn.now + LOOK_AGAIN)
+            elif answer.step is not f.Step.VERIFY and _open_effects(turn):
+                key = (answer.step.value, acts.resume)
+            else:
+                key = (answer.step.value, STEPS[answer.step])
+        groups.setdefault(key, []).append(turn)
+    return groups
+
+
+def _open_effects(turn: Turn) -> bool:
+    return any(not e.state.settled and e.state is not EffectState.QUARANTINED for e in turn.claim.effects)
+
+
+def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
+    """Turn a customer's answer into a fact; one that a person must read becomes a task."""
+    turn.applied.append(event.event)
+    reply = Reply.model_validate_json(event.body)
+    contacted = [r for r in turn.case.rounds if r.contacted_at is not None]
+    number = reply.round if reply.round is not None else contacted[-1].number if contacted else None
+    if turn.case.opened_at is not None and event.received_at < turn.case.opened_at:
+        return  # said before this generation began: it answers nothing of ours
+    known = next((r for r in contacted if r.number == number), None)
+    if reply.answer is None or known is None:
+        due = turn.now + shop.terms(turn.claim.playbook).playbook.task_within
+        turn.texts[f"reply:{event.event}"] = reply.text.encode()
+        turn.tasks.append(
+            tasks.Opening(
+                turn.claim.id, shop.name, turn.claim.number, "read-reply", due, effect=f"reply:{event.event}",
+                place="the customer's words are with this task", choices=("accept", "decline", "counter", "cancel", "nothing"),
+            )
+        )  # fmt: skip
+        return
+    if reply.text:
+        turn.texts[f"reply:{event.event}"] = reply.text.encode()
+    turn.add(
+        f.Replied(
+            round=known.number, answer=reply.answer, event=event.event, via="platform", ship_by=reply.ship_by, remedy=reply.remedy
+        ),
+        actor="customer",
+    )
+
+

@@ -1,0 +1,124 @@
+"""file-complaint: put a complaint, or the answer to a dispute, before the desk with its evidence, and look for rulings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from functools import partial
+
+from amends.cases import facts as f
+from amends.cases.decisions import instance_of
+from amends.errors import AmendsError, PlatformError
+from amends.hooks.requests import Filing
+from amends.ledger import Tx, chain, effects, persons, work
+from amends.steps import acts
+from amends.steps.dossier import Record, evidence_files
+from amends.steps.requests import split, text_name
+from amends.steps.shop import Shop
+from amends.steps.turns import Turn, decide_turn, guarded, write
+from amends.steps.wording import filing_text
+
+_OPS = {"complaint": "complain", "response": "respond", "arbitration": "arbitrate"}
+
+
+async def file_complaint(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
+    """File what is not filed, look for a ruling on what is; answers with the turns still held."""
+    return await file_or_look(shop, turns, f.Step.COMPLAIN)
+
+
+async def file_or_look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
+    """The same for every instance before a desk: `escalate` uses it for arbitration."""
+    waiting = [turn for turn in turns if any(act.open for act in turn.case.acts)]
+    new = [turn for turn in turns if turn not in waiting]
+    return await _look(shop, waiting, step) + await _file(shop, new, step)
+
+
+async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
+    """Ask the desk for rulings; where it cannot be asked, a person looks."""
+    if not turns:
+        return []
+    if shop.can.get("ruling") != "api":
+        plans = [_ask_person(shop, turn, step) for turn in turns]
+        return await acts.do(shop, turns, plans)
+    gate = asyncio.Semaphore(shop.desk_spec.in_flight)
+
+    async def one(turn: Turn) -> None:
+        act = next(a for a in reversed(turn.case.acts) if a.open)
+        async with gate:
+            try:
+                ruling = await shop.desk.ruling(turn.claim.number, act.ref)
+            except PlatformError as error:
+                shop.problems.append(f"case {turn.claim.id}: no look at the ruling: {error}")
+                ruling = None
+            except Exception as error:  # a desk's own fault concerns one case
+                shop.problems.append(f"case {turn.claim.id}: {type(error).__name__}: {error}")
+                ruling = None
+        if ruling is None:
+            turn.add(f.Looked(instance=act.instance))
+        else:
+            turn.add(
+                f.Ruled(instance=act.instance, verdict=ruling.verdict, ref=ruling.ref, by=shop.desk_spec.name, note=ruling.note),
+                actor=shop.desk_spec.name,
+            )
+
+    await asyncio.gather(*(one(turn) for turn in turns))
+    for turn in turns:
+        decide_turn(shop, turn)
+    return await write(shop, turns, keep=True)
+
+
+def _ask_person(shop: Shop, turn: Turn, step: f.Step) -> work.Plan:
+    act = next(a for a in reversed(turn.case.acts) if a.open)
+    detail = f"{act.instance}-{act.looks}"
+    turn.add(f.Looked(instance=act.instance))
+    request = json.dumps({"op": "ruling", "instance": act.instance})
+    draft = acts.draft(turn, shop, step, "ruling", "ruling", len(turn.case.rounds), request, detail=detail)
+    return work.Plan(turn.claim, [draft])
+
+
+async def _file(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
+    if not turns:
+        return []
+    records = await shop.ledger.run(_records, turns)
+    plans, going, rest = [], [], []
+    for turn in turns:
+        plan = guarded(shop, turn, partial(_plan, shop, turn, step, records[turn.claim.id]))
+        if plan is None:
+            rest.append(turn)
+        else:
+            plans.append(plan)
+            going.append(turn)
+    return await write(shop, rest, keep=True) + await acts.do(shop, going, plans)
+
+
+def _records(tx: Tx, turns: Sequence[Turn]) -> dict[int, Record]:
+    """Everything that the evidence of these cases is made of."""
+    ids = [turn.claim.id for turn in turns]
+    facts, kept, done = chain.load(tx, ids), persons.load(tx, ids), effects.of_cases(tx, ids)
+    return {id_: Record(facts[id_], kept[id_], done[id_]) for id_ in ids}
+
+
+def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
+    order = turn.case.order
+    if order is None:
+        raise AssertionError(f"case {turn.claim.id} has no order to complain about")
+    instance = instance_of(step, turn.case)
+    op = _OPS.get(instance, "legal")
+    operation = shop.operation(op, op)
+    if operation.how == "unsupported":
+        raise AmendsError(f"{shop.desk_spec.name} cannot {op}", hint="Name another desk in the shop's config.")
+    words = filing_text(shop, turn, instance)
+    files = evidence_files(shop, turn.case, record, instance)
+    request = Filing(
+        key="", op=op if op != "legal" else "complain", order=order.number, round=len(turn.case.rounds), customer=order.customer,
+        instance=instance, text=words.body, dispute=order.dispute, files=files,
+    )  # fmt: skip
+    body, apart = split(request)
+    draft = acts.draft(turn, shop, step, op, op, len(turn.case.rounds), body, detail=instance if op == "legal" else "")
+    plan = work.Plan(turn.claim, [draft], texts={text_name(draft.key): apart["texts"]})
+    needed = {"complaint": "complaint", "arbitration": "arbitration", "legal": "legal"}.get(instance)
+    approve = shop.terms(turn.claim.playbook).playbook.approve
+    if needed is not None and getattr(approve, needed):
+        plan.yes = work.Yes(f"{step.value}:{instance}", turn.case.version)
+    return plan

@@ -1,0 +1,134 @@
+"""Brings in what changed: orders into the watch, late ones opened as cases; customers' replies into the inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from amends.cases import facts as f
+from amends.cases.durations import show_duration
+from amends.cases.lateness import judge
+from amends.cases.orders import Order
+from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
+from amends.hooks.requests import Reply
+from amends.ledger import Tx, inbox, intake, views
+from amends.ledger.crash import crashpoint
+from amends.steps.acts import hold_shop
+from amends.steps.shop import Shop
+
+PAGES = 10_000
+"""More pages than this in one go is a platform that never says that it is done."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What an intake brought."""
+
+    orders: int = 0
+    changed: int = 0
+    opened: int = 0
+    replies: int = 0
+    problem: str = ""
+
+
+async def take_orders(shop: Shop) -> Found:
+    """Read every page of changed orders since the cursor, and look at watched ones whose time has come."""
+    found = Found()
+    first = not await shop.ledger.run(intake.cursor, shop.name, "orders")
+    try:
+        for _ in range(PAGES):
+            now = shop.clock.now()
+            cursor = await shop.ledger.run(intake.cursor, shop.name, "orders")
+            page = await shop.connector.changed_orders(cursor)
+            seen = [judged(shop, order, now) for order in page.orders]
+            crashpoint("before-intake")
+            changed = await shop.ledger.run(intake.take, shop.name, seen, cursor_value=page.cursor, now=now)
+            found.orders += len(seen)
+            found.changed += len(changed)
+            if not page.more:
+                break
+        else:
+            found.problem = f"the platform still says `more` after {PAGES} pages"
+    except PlatformError as error:
+        await _trouble(shop, error, found)
+    found.opened = await open_due(shop, first=first)
+    return found
+
+
+async def open_due(shop: Shop, *, first: bool = False) -> int:
+    """Judge watched orders whose time has come; open cases for those that are late or at risk."""
+    opened = 0
+    while True:
+        now = shop.clock.now()
+        due = await shop.ledger.run(intake.due_orders, shop.name, now)
+        seen = [judged(shop, order, now) for order in due]
+        openings = [_opening(shop, item, now, first=first) for item in seen if item.lateness.state.needs_case]
+        opened += await shop.ledger.run(_open, shop, seen, openings, now)
+        if len(due) < 500:
+            return opened
+
+
+def _open(tx: Tx, shop: Shop, seen: list[intake.Seen], openings: list[intake.Opening], now: datetime) -> int:
+    intake.judged(tx, shop.name, seen)
+    if not openings:
+        return 0
+    storm = shop.playbook.storm
+    recent = views.opened_since(tx, shop.name, now - storm.within)
+    if recent + len(openings) > storm.orders:
+        why = f"{recent + len(openings)} cases within {show_duration(storm.within)} (more than {storm.orders}): is something wrong?"
+        held = f.Held(why=why, by="amends", cause="storm")
+        openings = [o if o.held else _held(o, held) for o in openings]
+    return len(intake.open_cases(tx, shop.name, openings, now))
+
+
+def judged(shop: Shop, order: Order, now: datetime) -> intake.Seen:
+    lateness = judge(order, now=now, rules=shop.rules, warn=shop.playbook.at_risk_before)
+    if lateness.state.needs_case and lateness.risk_at is None:
+        lateness = lateness.model_copy(update={"risk_at": now})
+    return intake.Seen(order, lateness)
+
+
+def _opening(shop: Shop, item: intake.Seen, now: datetime, *, first: bool) -> intake.Opening:
+    late = item.lateness
+    held = None
+    if first and late.ship_by is not None and late.ship_by < now - shop.playbook.backfill:
+        why = f"its deadline lies more than {show_duration(shop.playbook.backfill)} before the first run"
+        held = f.Held(why=why, by="amends", cause="backfill")
+    return intake.Opening(
+        item.order.number, f"{late.state.value}: {late.why}", shop.playbook.version, shop.policy_version, now, held
+    )
+
+
+def _held(opening: intake.Opening, held: f.Held) -> intake.Opening:
+    return intake.Opening(opening.number, opening.why, opening.playbook, opening.policy, opening.due_at, held)
+
+
+async def take_replies(shop: Shop) -> Found:
+    """Read customers' answers since the cursor into the inbox, each once."""
+    found = Found()
+    if shop.connector_spec.operation("replies").how != "api":
+        return found
+    try:
+        for _ in range(PAGES):
+            cursor = await shop.ledger.run(intake.cursor, shop.name, "replies")
+            page = await shop.connector.replies(cursor)
+            arrivals = [arrival(reply) for reply in page.replies]
+            found.replies += await shop.ledger.run(
+                inbox.receive, shop.name, arrivals, shop.clock.now(), cursor=("replies", page.cursor)
+            )
+            if not page.more:
+                break
+    except PlatformError as error:
+        await _trouble(shop, error, found)
+    return found
+
+
+def arrival(reply: Reply) -> inbox.Arrival:
+    return inbox.Arrival(reply.event, reply.order, reply.model_dump_json().encode())
+
+
+async def _trouble(shop: Shop, error: PlatformError, found: Found) -> None:
+    found.problem = str(error)
+    shop.problems.append(f"{shop.name}: {error} ({error.code})")
+    if isinstance(error, (AuthFailed, NotAllowed, RiskControl)):
+        await hold_shop(shop, error, shop.clock.now())
