@@ -128,13 +128,15 @@ def _csv_rows(
                         f"{len(cells)} cells, but the header has {width}: a {delimiter!r} without quotes?",
                     )
                 elif any("\n" in cell for cell in cells):
-                    yield number, "a quotation mark that is never closed swallowed the following lines"
+                    lost = sum(cell.count("\n") for cell in cells)
+                    yield number, f"a quotation mark that is never closed swallowed the {lost} lines after it"
                 elif any(cells):
                     yield number, cells + [""] * (width - len(cells))
             return
         except csv.Error as error:
             number += 1
-            yield number, f"cannot be split into cells ({error}): a quotation mark that is never closed?"
+            until = f"up to line {reader.line_num} of the file"
+            yield number, f"cannot be split into cells ({error}): a quotation mark never closed, {until}?"
 
 
 def _sniff(text: str, mapping: Mapping) -> tuple[str, Search | None]:
@@ -148,7 +150,7 @@ def _sniff(text: str, mapping: Mapping) -> tuple[str, Search | None]:
                 itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), deepest)
             )
         except csv.Error:
-            continue
+            pass  # the rows before it may hold the header
         found = search(rows, mapping)
         score = (
             found is not None and not found.missing,

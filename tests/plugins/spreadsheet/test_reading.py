@@ -221,3 +221,22 @@ def test_an_unknown_after_sales_word_is_kept() -> None:
     (row,) = read_orders(BytesIO(b"id,at,sum,rma\n1,2026-03-01T00:00:00Z,1,odd\n"), mapping, now=NOW)
     assert isinstance(row, Row)
     assert (row.order.after_sales, row.order.after_sales_raw) == (AfterSales.UNKNOWN, "odd")
+
+
+def test_a_quotation_mark_that_swallows_a_long_file_is_reported() -> None:
+    rows = "".join(f"{n},2026-03-01,1\n" for n in range(20_000))
+    columns = {"number": "id", "placed_at": "at", "amount": "sum"}
+    mapping = Mapping.model_validate({"columns": columns, "currency": "USD", "time_zone": "UTC"})
+    found = list(read_orders(BytesIO(f'id,at,sum\na,2026-03-01,1\n"{rows}'.encode()), mapping, now=NOW))
+    bad = problems(found)
+    assert isinstance(found[0], Row)
+    assert "a quotation mark never closed, up to line" in bad[3].reason
+    assert len(found) > 10_000  # reading goes on behind it
+
+
+def test_an_amount_beyond_reason() -> None:
+    columns = {"number": "id", "placed_at": "at", "amount": "sum"}
+    mapping = Mapping.model_validate({"columns": columns, "currency": "USD", "time_zone": "UTC"})
+    (bad,) = read_orders(BytesIO(b"id,at,sum\n1,2026-03-01,99999999999999999\n"), mapping, now=NOW)
+    assert isinstance(bad, Unreadable)
+    assert "more than any order costs" in bad.reason
