@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata as metadata
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 GROUP = "amends"
-_FENCE = re.compile(r"(>=|<=|==|!=|<|>)\s*(\d+)")
+_FENCE = re.compile(r"\s*(>=|<=|==|!=|<|>)\s*(\d+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Registry:
         for point in points:
             dist = point.dist.name if point.dist else ""
             version = point.dist.version if point.dist else ""
-            known = {"distribution": dist, "version": version, "module": point.value}
+            found = Provider(point.name, distribution=dist, version=version, module=point.value)
             if point.name in deny or (allow is not None and point.name not in allow):
-                registry.providers.append(Provider(point.name, state="denied", **known))
+                registry.providers.append(replace(found, state="denied"))
                 continue
             try:
                 plugin = point.load()
@@ -71,33 +71,49 @@ class Registry:
                 if isinstance(error, KeyboardInterrupt):
                     raise
                 problem = f"cannot be imported: {type(error).__name__}: {error}"
-                registry.providers.append(Provider(point.name, state="broken", problem=problem, **known))
+                registry.providers.append(replace(found, state="broken", problem=problem))
                 continue
-            registry.add(plugin, name=point.name, **known)
+            registry.add(plugin, name=point.name, distribution=dist, version=version, module=point.value)
         return registry
 
     def add(
-        self, plugin: ModuleType | object, *, name: str, distribution: str = "", version: str = "", module: str = ""
+        self,
+        plugin: ModuleType | object,
+        *,
+        name: str,
+        distribution: str = "",
+        version: str = "",
+        module: str = "",
     ) -> Provider:
         """Register one plugin; a problem is reported in the returned `Provider`, never raised."""
-        known = {"distribution": distribution, "version": version, "module": module}
+        found = Provider(name, distribution=distribution, version=version, module=module)
+        first = next((p for p in self.providers if p.name == name and p.state == "loaded"), None)
+        if first is not None:
+            # Before anything of the second is touched, so that the first one keeps working.
+            both = " and ".join(p.distribution or p.module or "a plugin" for p in (first, found))
+            problem = f"{both} both call their plugin {name!r}; uninstall one of them"
+            provider = replace(found, state="broken", problem=problem)
+            self.providers.append(provider)
+            return provider
         try:
             offers = self._take(plugin, name)
-        except Exception as error:  # whatever is wrong with one plugin must not stop the others
+        except (Exception, SystemExit) as error:  # whatever is wrong with one plugin must not stop the others
             self._forget(name)
             problem = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            provider = Provider(name, state="broken", problem=problem, **known)
+            provider = replace(found, state="broken", problem=problem)
         else:
-            provider = Provider(name, offers=tuple(offers), **known)
+            provider = replace(found, offers=tuple(offers))
         self.providers.append(provider)
         return provider
 
     def _take(self, plugin: Any, name: str) -> list[str]:
-        fence = getattr(plugin, "AMENDS_API", "")
+        fence = str(getattr(plugin, "AMENDS_API", ""))
         if fence and not _inside(fence, hookspecs.API_VERSION):
             raise PluginError(f"{name} is made for plugin API {fence}; this is {hookspecs.API_VERSION}")
-        if self._plugins.has_plugin(name):
-            raise PluginError(f"a second plugin calls itself {name!r}")
+        if self._plugins.is_registered(plugin):
+            raise PluginError(
+                f"{name} is the same module as {self._plugins.get_name(plugin)}; one name is enough"
+            )
         self._plugins.register(plugin, name=name)
         self._plugins.check_pending()
         callers = self._plugins.get_hookcallers(plugin) or []
@@ -113,10 +129,14 @@ class Registry:
             hook = "amends_policies" if kind == "policy" else f"amends_{kind}s"
             for spec in self._offers(plugin, hook):
                 if not isinstance(spec, wanted):
-                    raise PluginError(f"{name}: {hook} must yield {wanted.__name__}, not {type(spec).__name__}")
+                    raise PluginError(
+                        f"{name}: {hook} must yield {wanted.__name__}, not {type(spec).__name__}"
+                    )
                 other = self._owner.get((kind, spec.name))
                 if other is not None:
-                    raise PluginError(f"{name} and {other} both offer the {kind} {spec.name!r}; deny one of them")
+                    raise PluginError(
+                        f"{name} and {other} both offer the {kind} {spec.name!r}; deny one of them"
+                    )
                 self._owner[kind, spec.name] = name
                 table[spec.name] = spec
                 offers.append(f"{kind} {spec.name}")
@@ -137,10 +157,14 @@ class Registry:
 
     def _forget(self, name: str) -> None:
         self._plugins.unregister(name=name) if self._plugins.has_plugin(name) else None
+        tables: dict[str, dict[str, Any]] = {
+            "connector": self.connectors,
+            "channel": self.channels,
+            "policy": self.policies,
+        }
         for kind, offered in [key for key, owner in self._owner.items() if owner == name]:
             del self._owner[kind, offered]
-            table: dict[str, Any] = {"connector": self.connectors, "channel": self.channels, "policy": self.policies}[kind]
-            table.pop(offered, None)
+            tables[kind].pop(offered, None)
 
     def case_changed(self, before: Snapshot | None, after: Snapshot, facts: Sequence[Fact]) -> list[str]:
         """Tell every listener, one by one; returns what went wrong, for the log."""
@@ -149,9 +173,23 @@ class Registry:
         for impl in self._plugins.hook.amends_case_changed.get_hookimpls():
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))
-            except Exception as error:  # a listener never stops a case
+            except (Exception, SystemExit) as error:  # a listener never stops a case
                 problems.append(f"{impl.plugin_name}: {type(error).__name__}: {error}")
         return problems
+
+    def provider(self, name: str) -> Provider:
+        """The plugin of that name as found, whatever its state; raises `PluginError` where there is none."""
+        found = [provider for provider in self.providers if provider.name == name]
+        if found:
+            return next((provider for provider in found if provider.state == "loaded"), found[0])
+        there = ", ".join(sorted({provider.name for provider in self.providers})) or "none"
+        raise PluginError(
+            f"no plugin {name!r} is installed", hint=f"Install amends-{name}, or choose one of: {there}."
+        )
+
+    def plugin(self, name: str) -> Any:
+        """The loaded plugin's module (or object) itself; None where it is not loaded."""
+        return self._plugins.get_plugin(name)
 
     def connector(self, name: str) -> ConnectorSpec:
         return self._pick("connector", name, self.connectors)
@@ -168,6 +206,9 @@ class Registry:
         broken = [p for p in self.providers if p.state == "broken"]
         there = ", ".join(sorted(table)) or "none"
         hint = f"Install amends-{name}, or choose one of: {there}."
+        denied = sorted(p.name for p in self.providers if p.state == "denied")
+        if denied:
+            hint += f" Not allowed by config: {', '.join(denied)}."
         if broken:
             hint += " Set aside as broken: " + "; ".join(f"{p.name} ({p.problem})" for p in broken)
         raise PluginError(f"no plugin offers the {kind} {name!r}", hint=hint)
@@ -184,5 +225,7 @@ def _inside(fence: str, version: int) -> bool:
         ">=": version.__ge__, "<=": version.__le__, "==": version.__eq__,
         "!=": version.__ne__, "<": version.__lt__, ">": version.__gt__,
     }  # fmt: skip
-    parts = _FENCE.findall(fence)
-    return bool(parts) and all(checks[sign](int(number)) for sign, number in parts)
+    parts = [_FENCE.fullmatch(part) for part in fence.split(",")]
+    if not all(parts):
+        raise PluginError(f"AMENDS_API = {fence!r} is no range of versions such as '>=1,<2'")
+    return all(checks[part[1]](int(part[2])) for part in parts if part)
