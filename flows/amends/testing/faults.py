@@ -55,11 +55,13 @@ class Faults(BaseModel):
                 return cls.model_validate_json(text)
             pairs: dict[str, Any] = dict(pair.split("=", 1) for pair in text.replace(" ", "").split(","))
             return cls.model_validate(pairs)
-        except (ValidationError, ValueError) as error:
-            known = ", ".join([*PRESETS, *(f"{name}=…" for name in cls.model_fields)])
-            raise InputError(
-                f"--faults {text!r} is not understood: {error}", hint=f"Choose from {known}."
-            ) from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        except ValueError:
+            why = "it is neither a preset nor key=value"
+        hint = f"Choose from {', '.join([*PRESETS, *(f'{name}=…' for name in cls.model_fields)])}."
+        raise InputError(f"--faults {text!r} is not understood: {why}", hint=hint)
 
     @property
     def any(self) -> bool:

@@ -160,7 +160,7 @@ class Marketplace:
             raise Unsupported("sandbox: an extension cannot be looked up")
         for entry in self._by_key.get((op, key), ()):
             if entry.at + self.visibility_lag <= self.now and order in ("", entry.order):
-                return self._receipt(entry)
+                return self.receipt(entry)
         return None
 
     def ruling(self, order: str, ref: str = "") -> Ruling | None:
@@ -294,7 +294,7 @@ class Marketplace:
         for entry in self._by_key.get((op, request.key), ()) if request.key else ():
             if entry.data.get("fingerprint") != print_:
                 raise Rejected(f"sandbox: the key {request.key} was used for something else")
-            return self._receipt(entry)
+            return self.receipt(entry)
         return self._commit(op, kind, request, data={**data, "fingerprint": print_}, **more)
 
     def _commit(
@@ -339,7 +339,7 @@ class Marketplace:
         if self._journal is not None:
             self._journal(entry)
         self._apply(entry)
-        return self._receipt(entry)
+        return self.receipt(entry)
 
     def _apply(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -353,7 +353,8 @@ class Marketplace:
             self._answers[answered.reply.event] = answered
             insort(self._replies, (answered.reply.at, answered.reply.event))
 
-    def _receipt(self, entry: Entry) -> Receipt:
+    def receipt(self, entry: Entry) -> Receipt:
+        """What was, or would be, answered for that entry."""
         due = self._outcomes.due(entry)
         return Receipt(state="requested" if entry.kind == "grant:refund" else "done", ref=entry.ref, due=due)
 

@@ -109,17 +109,16 @@ class Outcomes:
             return
         number, sale.agreements = sale.agreements, sale.agreements + 1
         keeps = sale.story.keeps
-        kept = keeps[number] if number < len(keeps) else sale.draw.unit("keeps", number) < 0.85
-        if kept and picked is not None and picked <= date and sale.fate is not Fate.EXTENDED:
-            return
+        scripted = number < len(keeps)
+        if not scripted and picked is not None and picked <= date:
+            return  # the goods leave in time anyway
+        kept = keeps[number] if scripted else sale.draw.unit("keeps", number) < 0.85
         if kept:
             self._reship(sale, at, max(at + _HALF_HOUR, date - sale.draw.hours(1, 6, "early", number)))
-        elif picked is None or picked <= date:
+        else:
             # A broken date that nobody renews: the goods leave days later, or never.
-            late = (
-                None if sale.fate is Fate.BROKEN_TWICE else date + sale.draw.hours(60, 80, "broken", number)
-            )
-            self._reship(sale, at, late)
+            lost = sale.fate is Fate.BROKEN_TWICE
+            self._reship(sale, at, None if lost else date + sale.draw.hours(60, 80, "broken", number))
 
     def _reship(self, sale: Sale, after: datetime, pickup: datetime | None) -> None:
         self._unplan(sale, "ship", after)

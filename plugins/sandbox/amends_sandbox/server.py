@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amends import AmendsError, Extension, Filing, Grant, Message, NotFound, Rejected, Remedy
+from amends import AmendsError, Extension, Filing, Grant, Message, NotFound, Remedy
 from amends.testing.draws import unit
 from amends.testing.faults import Fault, Faults
 from amends.testing.inprocess import identity
@@ -102,20 +102,20 @@ class Service:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answered(request: Request) -> Response:
             try:
-                body = await work(request)
-                await self.state.log.settled()
+                response = _json(200, await work(request))
             except _Faulty as fault:
-                await self.state.log.settled()
-                return fault.response
+                response = fault.response
             except NotFound as error:
-                return _json(404, _error(error.code, error.message))
+                response = _json(404, _error(error.code, error.message))
             except ValidationError as error:
-                return _json(422, _error("rejected", str(error.errors()[0]["msg"])))
-            except (Rejected, AmendsError) as error:
-                return _json(422, _error(error.code, error.message))
-            except ValueError as error:
-                return _json(400, _error("bad-request", str(error)))
-            return _json(200, body)
+                response = _json(422, _error("rejected", str(error.errors()[0]["msg"])))
+            except AmendsError as error:
+                response = _json(422, _error(error.code, error.message))
+            except (KeyError, ValueError) as error:
+                response = _json(400, _error("bad-request", str(error)))
+            # A refusal or a reading tells of other effects too, so it waits for the disk like a receipt.
+            await self.state.log.settled()
+            return response
 
         return answered
 
@@ -215,7 +215,7 @@ class Service:
         kind = f"grant:{act.remedy.kind}" if act.op == "grant" and act.remedy else act.op
         done = self.market.seen(act.order, kind, round=act.round) if act.look_first else []
         if done:
-            return self.market._receipt(done[0]).model_dump_json().encode()
+            return self.market.receipt(done[0]).model_dump_json().encode()
         receipt = self.market.back_office(
             act.order, act.op, round=act.round, key=act.key, remedy=act.remedy, until=act.until
         )

@@ -108,17 +108,21 @@ class State:
             control = json.loads((folder / "control.json").read_bytes())
         self.webhook: str = control.get("webhook", "")
         kept_faults = Faults.model_validate(control["faults"]) if "faults" in control else Faults()
-        self.market = Marketplace(seed=world.seed, orders=world.orders, days=world.days, start=world.start)
+        self.market = Marketplace(
+            seed=world.seed, orders=world.orders, days=world.days, start=world.start, journal=self._commit
+        )
         self.market.replay(_entries(folder / "journal.jsonl"))
         if "now" in control:
             self.market.now = max(self.market.now, datetime.fromisoformat(control["now"]))
         self.log = Log(folder / "journal.jsonl")
-        self.market._journal = lambda entry: self.log.add(entry.model_dump_json().encode())
         self._attempts = os.open(folder / "attempts.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         counts = _attempts(folder / "attempts.log")
         self.dice = Dice(world.seed, faults or kept_faults, attempts=counts, note=self._note)
         self.market.visibility_lag = self.dice.faults.visibility_lag
         self.save()
+
+    def _commit(self, entry: Entry) -> None:
+        self.log.add(entry.model_dump_json().encode())
 
     def _note(self, identity: str) -> None:
         # Not fsynced: a killed process loses nothing that way, and after a power cut only draws differ.
