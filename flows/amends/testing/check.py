@@ -1,11 +1,12 @@
-"""Checks an installed plugin from outside: loads, fence, capabilities, and the contract against its own fakes.
+"""Checks an installed plugin from outside: fence, capabilities, and the contract against its own fakes.
 
-A plugin's module may have `amends_contract()`, a plain function (no hook) that yields its fakes: subclasses of
-`FakePlatform` and `FakeChannel`, and of `PolicySamples`, each with the `name` of the spec that it stands for.
+A plugin's module may have `amends_contract()`, a plain function (no hook) that yields its fakes: subclasses
+of `FakePlatform`, `FakeChannel` and `PolicySamples`, each with the `name` of the spec that it stands for.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -61,12 +62,9 @@ class PluginReport:
     def lines(self) -> list[str]:
         """For a terminal: where it comes from, what it can do, each check that did not pass, and a summary."""
         found = self.provider
-        origin = (
-            " ".join(part for part in (found.distribution, found.version) if part)
-            or found.module
-            or "no distribution"
-        )
-        text = [f"{self.plugin} ({origin}): {', '.join(found.offers) or found.problem or 'nothing offered'}"]
+        origin = f"{found.distribution} {found.version}".strip() or found.module or "no distribution"
+        offers = ", ".join(found.offers) or found.problem or "nothing offered"
+        text = [f"{self.plugin} ({origin}): {offers}"]
         for row in self.capabilities:
             if row.how != "unsupported":
                 title = f"{row.operation}: {row.variant}" if row.variant else row.operation
@@ -104,7 +102,7 @@ def plugin_check(name: str, registry: Registry) -> PluginReport:
         checks.append(Check("amends_contract", "failed", detail))
     for (kind, spec_name), spec in specs.items():
         about, fake = f"{kind} {spec_name}", fakes.get((kind, spec_name))
-        if fake is None and kind != "policy":
+        if fake is None and not (kind == "policy" and _needs_nothing(spec)):
             detail = "ships no fake: let `amends_contract()` yield one, then what it declares can be tried"
             checks.append(Check("contract", "skipped", detail, about))
             continue
@@ -144,9 +142,9 @@ def _light(provider: Provider) -> Check:
     if not module:
         return Check("light import", "skipped", "not loaded from an entry point")
     code = f"import sys, amends, {module}; print(*[n for n in {_HEAVY!r} if n in sys.modules])"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     if run.returncode:
         return Check(
             "light import", "failed", (run.stderr.strip().splitlines() or ["it ends the interpreter"])[-1]
@@ -176,6 +174,15 @@ def _suites(kind: str, spec: Any, fake: Any) -> list[Any]:
     if has_desk(spec):
         found.append(type("Desk", (DeskContract,), {"spec": spec, "fake": fake}))
     return found
+
+
+def _needs_nothing(spec: Any) -> bool:
+    """Whether an empty config will do."""
+    try:
+        spec.config.model_validate({})
+    except ValueError:
+        return False
+    return True
 
 
 def _check(result: Result, about: str) -> Check:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 from unittest import SkipTest
 
 import httpx
@@ -210,12 +210,12 @@ class Result:
     """How one check of a suite went."""
 
     name: str
-    outcome: str  # passed | failed | skipped
+    outcome: Literal["passed", "failed", "skipped"]
     detail: str = ""
     about: str = ""
 
 
-def run_suite(suite: type[Contract]) -> tuple[Result, ...]:
+def run_suite(suite: type[Any]) -> tuple[Result, ...]:
     """Run every check of a suite without pytest, for `plugin_check`; not from a running event loop."""
     results = []
     for name, test in inspect.getmembers(suite, inspect.isfunction):

@@ -130,8 +130,8 @@ class Fake:
 class FakePlatform(Fake):
     """A make-believe platform or desk, for `ConnectorContract` and `DeskContract`.
 
-    The suites put neutral orders into `self.orders`, replies into `self.replies`, decisions into `self.rulings`
-    (by the reference that the filing returned); `handle` shows them in the platform's words.
+    The suites put neutral orders into `self.orders`, replies into `self.replies`, decisions into
+    `self.rulings` (by the reference that the filing returned); `handle` shows them in the platform's words.
     """
 
     kind = "connector"
