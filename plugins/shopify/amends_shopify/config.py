@@ -20,8 +20,8 @@ def _domain(value: str) -> str:
 class ShopifyConfig(BaseModel):
     """One store, and one app that may read and write it.
 
-    The app signs in with a fixed Admin API token (`access_token`), or with `client_id` and `client_secret`, for
-    which Shopify lends a token for a day. Scopes: `read_orders`, `write_orders`, `read_customers`,
+    The app signs in with a fixed Admin API token (`access_token`), or with `client_id` and `client_secret`,
+    for which Shopify lends a token for a day. Scopes: `read_orders`, `write_orders`, `read_customers`,
     `write_merchant_managed_fulfillment_orders`, and for what is used of it `write_discounts`,
     `write_gift_cards`, `write_store_credit_account_transactions`, `read_shopify_payments_disputes`,
     `write_shopify_payments_dispute_evidences`, `write_shopify_payments_dispute_file_uploads`;

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from amends import (
     AnyRequest,
+    BadAnswer,
     Context,
     Event,
     Extension,
@@ -55,8 +56,8 @@ class Shopify:
     async def changed_orders(self, cursor: str) -> OrderPage:
         """Orders by the time of their last update, in windows that overlap and stay behind the clock.
 
-        The cursor holds the window and the place in it. An order that changes meanwhile leaves the window and is
-        seen in the next one.
+        The cursor holds the window and the place in it. An order that changes meanwhile leaves the window and
+        is seen in the next one.
         """
         since, until, after = self._window(cursor)
         if since >= until:
@@ -69,8 +70,8 @@ class Shopify:
         }
         page = read(WirePage, await self._admin.run("ChangedOrders", asked), what="orders").orders
         orders = tuple([await self._whole(node) for node in page.nodes])
-        if page.pageInfo.hasNextPage:
-            return OrderPage(orders=orders, cursor=_cursor(since, until, page.pageInfo.endCursor), more=True)
+        if page.pageInfo.next:
+            return OrderPage(orders=orders, cursor=_cursor(since, until, page.pageInfo.next), more=True)
         return OrderPage(orders=orders, cursor=_cursor(until, None, None))
 
     async def order(self, number: str) -> Order:
@@ -91,10 +92,23 @@ class Shopify:
         left = unfinished((await self._complete(node)).fulfillmentOrders.nodes)
         if not left:
             raise Rejected(f"shopify: nothing is left to ship of {request.order}")
-        asked = {"ids": [part.id for part in left], "deadline": request.until.isoformat()}
+        asked = {
+            "ids": [part.id for part in left],
+            "deadline": _text(request.until),
+            "trace": [
+                {
+                    "ownerId": node.id,
+                    "namespace": "amends",
+                    "key": "extension",
+                    "type": "single_line_text_field",
+                    "value": f"{request.key} {_text(request.until)}",
+                }
+            ],
+        }
+        # The trace goes first, in the same request: where it is missing, the deadline was not set by us.
         payload = await self._admin.change("SetDeadline", "fulfillmentOrdersSetFulfillmentDeadline", asked)
         if payload.get("success") is not True:
-            raise Rejected(f"shopify: the deadline of {request.order} was not set")
+            raise BadAnswer("shopify: fulfillmentOrdersSetFulfillmentDeadline.success is not true")
         return Receipt(ref=left[0].id)
 
     async def find(self, request: AnyRequest) -> Receipt | None:
@@ -104,6 +118,8 @@ class Shopify:
             return await self._disputes.find(request)
         if isinstance(request, Extension):
             node = await self._complete(await self._node(request.order))
+            if node.metafield is None or node.metafield.value.partition(" ")[0] != request.key:
+                return None
             left = unfinished(node.fulfillmentOrders.nodes)
             moved = [
                 part
@@ -164,8 +180,8 @@ class Shopify:
 
     async def _complete(self, node: OrderNode) -> OrderNode:
         nodes, info = list(node.fulfillmentOrders.nodes), node.fulfillmentOrders.pageInfo
-        while info.hasNextPage:
-            data = await self._admin.run("MoreFulfillmentOrders", {"id": node.id, "after": info.endCursor})
+        while info.next:
+            data = await self._admin.run("MoreFulfillmentOrders", {"id": node.id, "after": info.next})
             more = read(
                 MoreFulfillmentOrders, data, what=f"fulfilment orders of {node.name}"
             ).order.fulfillmentOrders
@@ -196,7 +212,7 @@ def _cursor(since: datetime, until: datetime | None, after: str | None) -> str:
 
 
 def _text(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _no(operation: str) -> NoReturn:

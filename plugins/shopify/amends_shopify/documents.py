@@ -84,7 +84,12 @@ query ChangedOrders($query: String!, $first: Int!, $after: String, $personal: Bo
     + _FULFILLMENT_ORDER,
     "OrderByName": """
 query OrderByName($query: String!, $personal: Boolean!, $disputes: Boolean!) {
-  orders(query: $query, first: 3) { nodes { ...OrderFields } }
+  orders(query: $query, first: 3) {
+    nodes {
+      ...OrderFields
+      metafield(namespace: "amends", key: "extension") { value }
+    }
+  }
 }
 """
     + _ORDER
@@ -141,7 +146,8 @@ query OrderMoney($query: String!) {
 }
 """,
     "SetDeadline": f"""
-mutation SetDeadline($ids: [ID!]!, $deadline: DateTime!) {{
+mutation SetDeadline($ids: [ID!]!, $deadline: DateTime!, $trace: [MetafieldsSetInput!]!) {{
+  metafieldsSet(metafields: $trace) {{ userErrors {{ message }} }}
   fulfillmentOrdersSetFulfillmentDeadline(fulfillmentOrderIds: $ids, fulfillmentDeadline: $deadline) {{
     success
     {_ERRORS}

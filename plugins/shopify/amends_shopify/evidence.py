@@ -91,8 +91,8 @@ class Disputes:
         )
 
     async def _upload(self, dispute: Dispute, kind: str, file: File) -> str:
-        # This API version attaches files by REST only. A second upload of the same file does no harm: only the
-        # one that the form names is evidence.
+        # This API version attaches files by REST only. A second upload of the same file does no harm: only
+        # the one that the form names is evidence.
         body = {
             "document_type": kind,
             "filename": file.name,
@@ -105,7 +105,7 @@ class Disputes:
         except NotFound as error:
             raise Rejected(
                 "shopify: the app may not upload a dispute's files",
-                hint="Give it write_shopify_payments_dispute_file_uploads, or attach them in the admin by hand.",
+                hint="Give it write_shopify_payments_dispute_file_uploads, or attach them in the admin.",
             ) from error
         if not isinstance(made, dict) or not made.get("id"):
             raise BadAnswer("shopify: dispute_file_upload.id is missing")
@@ -129,7 +129,7 @@ def _ours(dispute: Dispute, key: str) -> Receipt | None:
 
 
 def _place(files: tuple[File, ...]) -> dict[tuple[str, str], File]:
-    """Each file in a slot, first those whose name tells which; raises where one fits none, and leaves none out."""
+    """Each file in a slot, first those whose name tells which; raises where one fits none."""
     if len(files) > len(_SLOTS):
         raise Rejected(
             f"shopify: {len(files)} files, but a dispute takes {len(_SLOTS)}", hint="Merge them into one PDF."

@@ -100,7 +100,7 @@ class Bucket:
         self._turn = asyncio.Lock()
 
     async def take(self, operation: str) -> None:
-        """Set the operation's points aside, after a short wait if need be; instead of a long one, `Throttled`."""
+        """Set the operation's points aside, perhaps after a short wait; `Throttled` instead of a long one."""
         async with self._turn:
             cost = min(self._costs.get(operation, 0.0), self._most)
             self._refill()
@@ -232,7 +232,8 @@ def _body(response: httpx.Response) -> Any:
     if status >= 500 or status == 408:
         raise Unavailable(f"shopify: HTTP {status}")
     if status >= 300:
-        raise Rejected(f"shopify: HTTP {status}: {response.text[:200]}")
+        # Without the body, which may repeat what we sent.
+        raise Rejected(f"shopify: HTTP {status}")
     try:
         return response.json()
     except ValueError:
@@ -249,15 +250,18 @@ def _object(answer: Any) -> dict[str, Any]:
 
 def _error(operation: str, errors: Any, data: Any, wait: float | None) -> PlatformError:
     if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
-        return BadAnswer(f"shopify: {operation}: errors: {str(errors)[:200]}")
-    say = f"shopify: {operation}: " + "; ".join(str(error.get("message", "")) for error in errors)[:300]
-    codes = [(error.get("extensions") or {}).get("code", "") for error in errors]
+        return BadAnswer(f"shopify: {operation}: errors is not a list of objects")
+    codes = [str((error.get("extensions") or {}).get("code", "")) for error in errors]
     if "THROTTLED" in codes or any(error.get("message") == "Throttled" for error in errors):
-        return Throttled(say, retry_after=wait)
-    for code in codes:
+        return Throttled(f"shopify: {operation}: throttled", retry_after=wait)
+    for code, error in zip(codes, errors, strict=True):
         if code in CODES:
             kind, hint = CODES[code]
-            return kind(say, hint=hint or None)
+            return kind(
+                f"shopify: {operation}: {code}: {str(error.get('message', ''))[:300]}", hint=hint or None
+            )
+    # Without the message: of an error that we do not know it may repeat what we sent.
+    say = f"shopify: {operation}: refused ({', '.join(codes).strip(', ') or 'no code'})"
     # Refused before it ran (a field or argument is wrong), unless something of it did run.
     ran = bool(data) or any(error.get("path") for error in errors)
     return BadAnswer(say) if ran else Rejected(say)

@@ -23,7 +23,7 @@ PARCELS = {
     "DELIVERED": Parcel.DELIVERED,
     "PICKED_UP": Parcel.DELIVERED,  # by the customer: the carrier's pick-up is CARRIER_PICKED_UP
 }
-"""By `Fulfillment.displayStatus`. The others (FULFILLED, CONFIRMED, SUBMITTED …) tell nothing of the parcel."""
+"""By `Fulfillment.displayStatus`. The others (FULFILLED, CONFIRMED, SUBMITTED …) tell nothing of it."""
 
 _FURTHEST = (
     Parcel.UNKNOWN, Parcel.LABEL_CREATED, Parcel.PICKED_UP, Parcel.IN_TRANSIT, Parcel.OUT_FOR_DELIVERY,

@@ -116,7 +116,7 @@ class Remedies:
         if request.remedy.amount is None:
             raise Rejected(
                 "shopify: a gift without an amount cannot be sent by Shopify",
-                hint="Give it an amount (it becomes a gift card), or offer a replacement, which a person sends.",
+                hint="Give it an amount (it becomes a gift card), or offer a replacement.",
             )
         customer = _customer(order)
         card: dict[str, Any] = {
@@ -139,9 +139,9 @@ class Remedies:
             for card in page.nodes:
                 if (card.note or "").split()[-1:] == [trace(key)]:
                     return Receipt(ref=card.id)
-            if not page.pageInfo.hasNextPage:
+            if not page.pageInfo.next:
                 return None
-            asked["after"] = page.pageInfo.endCursor
+            asked["after"] = page.pageInfo.next
         raise BadAnswer("shopify: too many gift cards in 30 days to prove that ours is not among them")
 
     async def _refund(self, request: Grant) -> Receipt:

@@ -21,7 +21,7 @@ _PART = re.compile(r"\.\d+$")
 def events(
     config: ShopifyConfig, headers: Mapping[str, str], body: bytes, *, now: datetime
 ) -> tuple[Event, ...]:
-    """The order to look at again; none for topics that name no order: the next sweep finds it by its update."""
+    """The order to look at again; none for topics that name no order: the next sweep finds it."""
     told = {name.lower(): value for name, value in headers.items()}
     _check(config, told, body, now)
     try:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from datetime import UTC
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from amends import BadAnswer, Money
 
 _M = TypeVar("_M", bound=BaseModel)
 _N = TypeVar("_N")
+Time = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
 class PageInfo(BaseModel):
     hasNextPage: bool
     endCursor: str | None = None
+
+    @property
+    def next(self) -> str | None:
+        """Where the next page begins; None after the last. Else the first page would come again for ever."""
+        if self.hasNextPage and not self.endCursor:
+            raise BadAnswer("shopify: pageInfo.endCursor is missing, although there is a next page")
+        return self.endCursor if self.hasNextPage else None
 
 
 class Connection(BaseModel, Generic[_N]):
@@ -79,7 +88,7 @@ class DisputeSummary(BaseModel):
 class Transaction(BaseModel):
     kind: str
     status: str
-    processedAt: AwareDatetime | None = None
+    processedAt: Time | None = None
 
 
 class LineItem(BaseModel):
@@ -95,16 +104,16 @@ class TrackingInfo(BaseModel):
 
 class FulfillmentEvent(BaseModel):
     status: str
-    happenedAt: AwareDatetime
+    happenedAt: Time
 
 
 class Fulfillment(BaseModel):
     status: str
-    createdAt: AwareDatetime
+    createdAt: Time
     displayStatus: str | None = None
-    inTransitAt: AwareDatetime | None = None
-    deliveredAt: AwareDatetime | None = None
-    estimatedDeliveryAt: AwareDatetime | None = None
+    inTransitAt: Time | None = None
+    deliveredAt: Time | None = None
+    estimatedDeliveryAt: Time | None = None
     trackingInfo: list[TrackingInfo] = Field(default_factory=list)
     events: Connection[FulfillmentEvent] | None = None
 
@@ -115,7 +124,7 @@ class Hold(BaseModel):
 
 class Delivery(BaseModel):
     methodType: str
-    maxDeliveryDateTime: AwareDatetime | None = None
+    maxDeliveryDateTime: Time | None = None
 
 
 class Location(BaseModel):
@@ -125,23 +134,27 @@ class Location(BaseModel):
 class FulfillmentOrder(BaseModel):
     id: str
     status: str
-    fulfillAt: AwareDatetime | None = None
-    fulfillBy: AwareDatetime | None = None
+    fulfillAt: Time | None = None
+    fulfillBy: Time | None = None
     fulfillmentHolds: list[Hold] = Field(default_factory=list)
     deliveryMethod: Delivery | None = None
     assignedLocation: Location | None = None
 
 
+class Metafield(BaseModel):
+    value: str
+
+
 class OrderNode(BaseModel):
     id: str
     name: str = Field(min_length=1)
-    createdAt: AwareDatetime
-    updatedAt: AwareDatetime
+    createdAt: Time
+    updatedAt: Time
     displayFulfillmentStatus: str
     totalPriceSet: ShopAmount
     fulfillmentOrders: Page[FulfillmentOrder]
     fulfillments: list[Fulfillment]
-    cancelledAt: AwareDatetime | None = None
+    cancelledAt: Time | None = None
     requiresShipping: bool = True
     displayFinancialStatus: str | None = None
     returnStatus: str = "NO_RETURN"
@@ -155,6 +168,7 @@ class OrderNode(BaseModel):
     disputes: list[DisputeSummary] = Field(default_factory=list)
     transactions: list[Transaction] = Field(default_factory=list)
     lineItems: Connection[LineItem] | None = None
+    metafield: Metafield | None = None
 
 
 class OrderPage(BaseModel):
@@ -239,8 +253,8 @@ class Dispute(BaseModel):
     status: str
     disputeEvidence: Evidence
     type: str = ""
-    evidenceDueBy: AwareDatetime | None = None
-    finalizedOn: AwareDatetime | None = None
+    evidenceDueBy: Time | None = None
+    finalizedOn: Time | None = None
     order: OrderName | None = None
 
 
@@ -249,7 +263,7 @@ class DisputeAnswer(BaseModel):
 
 
 def read(model: type[_M], data: Any, *, what: str) -> _M:
-    """`data` as a `model`; raises `BadAnswer` naming the fields, never their values, which may be personal."""
+    """`data` as a `model`; raises `BadAnswer` naming the fields, never their (personal) values."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
