@@ -6,7 +6,7 @@ Importing this costs nothing but the spec: the connector and its HTTP client loa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amends import ConnectorSpec, Operation, hookimpl
 from amends_pinduoduo.backoffice import BY_HAND
@@ -43,6 +43,13 @@ SPEC = ConnectorSpec(
     quota=(40.0, 250),
     in_flight=8,
 )
+
+
+def amends_contract() -> Iterable[Any]:
+    """The fakes on which `amends plugin-check pinduoduo` tries what the spec declares."""
+    from amends_pinduoduo.fake import FakePinduoduo
+
+    yield FakePinduoduo
 
 
 @hookimpl

@@ -36,6 +36,7 @@ class Place:
     total: int = 0
     again: int = 0
     then: int = 0  # where the changes begin once the backfill is through
+    goal: int = 0  # how far this walk goes: paging takes time, and chasing the clock would never end
 
     def dump(self) -> str:
         return json.dumps({"v": 1, **asdict(self)}, separators=(",", ":"))
@@ -146,11 +147,11 @@ async def step(router: Router, config: PinduoduoConfig, cursor: str) -> Found:
         end = min(place.start + int(LISTINGS[place.phase].window.total_seconds()), limit)
         if end <= place.start or (place.phase == "orders" and end <= place.end):
             return Found(place.phase, [], _at(edge), place, more=False)
-        return await _page(router, config.page_size, overlap, edge, replace(place, end=end))
-    return await _page(router, config.page_size, overlap, edge, place)
+        place = replace(place, end=end, goal=place.goal or edge)
+    return await _page(router, config.page_size, overlap, place)
 
 
-async def _page(router: Router, size: int, overlap: int, edge: int, place: Place) -> Found:
+async def _page(router: Router, size: int, overlap: int, place: Place) -> Found:
     listing = LISTINGS[place.phase]
     until = _at(place.end)
     if place.page == 0:
@@ -167,8 +168,9 @@ async def _page(router: Router, size: int, overlap: int, edge: int, place: Place
     if place.page > 1:
         return Found(place.phase, rows, until, replace(place, page=place.page - 1), more=True)
     following = _after(place, overlap)
-    more = place.phase != "refunds" or place.end < edge
-    return Found(place.phase, rows, until, following, more)
+    if place.phase == "refunds" and place.end >= place.goal:
+        return Found(place.phase, rows, until, replace(following, goal=0), more=False)
+    return Found(place.phase, rows, until, following, more=True)
 
 
 def _after(place: Place, overlap: int) -> Place:
@@ -178,9 +180,9 @@ def _after(place: Place, overlap: int) -> Place:
             return Place("backfill", start=place.end, then=place.then)
         return Place("orders", start=place.then - overlap)
     if place.phase == "orders":
-        return Place("refunds", start=place.start, end=place.end)
+        return Place("refunds", start=place.start, end=place.end, goal=place.goal)
     # `end` is kept: while the clock has not passed it there is nothing new to ask for.
-    return Place("orders", start=place.end - overlap, end=place.end)
+    return Place("orders", start=place.end - overlap, end=place.end, goal=place.goal)
 
 
 def _last(total: int, size: int) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.plugins.pinduoduo.fake_router import CLIENT, SECRET, TOKEN, FakeRouter
 
 from amends import Context
 from amends.clock import FixedClock
 from amends_pinduoduo import SPEC
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import CLIENT, SECRET, TOKEN, FakeRouter
 
 NOW = datetime(2026, 3, 4, 2, 30, 7, tzinfo=UTC)  # 10:30:07 in China
 CONFIG = {"client_id": CLIENT, "client_secret": SECRET, "access_token": TOKEN}

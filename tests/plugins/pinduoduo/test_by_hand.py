@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from tests.plugins.pinduoduo.conftest import NOW
-from tests.plugins.pinduoduo.fake_router import FakeRouter, order_row, refund_row
 
 from amends import Extension, Filing, Grant, InputError, Message, Money, Remedy, RemedyKind, Unsupported
 from amends_pinduoduo import SPEC
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import FakeRouter, order_row, refund_row
 from amends_pinduoduo.notes import with_line
 
 BY_HAND = ("message", "extend", "grant:coupon", "grant:refund", "complain", "respond", "arbitrate")
@@ -152,6 +152,7 @@ async def test_a_long_note_is_refused_rather_than_cut(shop: Pinduoduo, router: F
 
 
 def test_importing_costs_little() -> None:
-    asked = "import sys, amends_pinduoduo; print([m for m in ('httpx', 'aiohttp', 'sqlalchemy', 'prefect') if m in sys.modules])"
+    heavy = ("httpx", "aiohttp", "sqlalchemy", "prefect")
+    asked = f"import sys, amends_pinduoduo; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

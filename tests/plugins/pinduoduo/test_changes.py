@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from tests.plugins.pinduoduo.conftest import NOW, Opened
-from tests.plugins.pinduoduo.fake_router import FakeRouter, china, order_row, refund_row
 
 from amends import AfterSales, BadAnswer, Order, Throttled, Unavailable
 from amends.clock import FixedClock
 from amends_pinduoduo.changes import Place
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import FakeRouter, china, order_row, refund_row
 
 LISTS = {
     "pdd.order.list.get": ("start_confirm_at", "end_confirm_at"),
@@ -75,12 +76,12 @@ async def test_windows_are_narrow_overlap_and_stay_behind(
             assert not windows
             continue
         assert all(b - a <= 1800 for a, b in windows)
-        assert all(after[0] == before[1] - 300 for before, after in zip(windows, windows[1:], strict=False))
+        assert all(after[0] == before[1] - 300 for before, after in pairwise(windows))
         assert windows[-1][1] == int((clock.now() - timedelta(minutes=5)).timestamp())
 
 
 async def test_a_fast_clock_loses_nothing(opened: Opened, router: FakeRouter, clock: FixedClock) -> None:
-    """Ours is 8 minutes ahead: by it, windows would end in the platform's future. The fake asserts they do not."""
+    """Ours is 8 minutes ahead: by it, windows would end in the platform's future; the fake allows none."""
     ours = FixedClock(clock.now() + timedelta(minutes=8))
     shop = opened(clock=ours)
     cursor, _ = await walk(shop, "")
@@ -170,6 +171,20 @@ async def test_a_window_that_grows_is_read_again(
     assert seen == set(router.orders)
 
 
+async def test_a_slow_walk_comes_to_an_end(opened: Opened, router: FakeRouter, clock: FixedClock) -> None:
+    """Each call takes a minute: the walk ends where the clock stood when it began, and the next goes on."""
+    shop = opened(page_size=2)
+    cursor, _ = await walk(shop, "")
+    put(router, range(9))
+    clock.advance(timedelta(hours=2))
+    router.after = lambda parameters: clock.advance(timedelta(minutes=1))
+    cursor, found = await walk(shop, cursor)
+    assert numbers(found) == set(router.orders)
+    put(router, [99])
+    clock.advance(timedelta(minutes=10))
+    assert "P-0099" in numbers((await walk(shop, cursor))[1])
+
+
 async def test_caught_up_means_no_more_calls(opened: Opened, router: FakeRouter, clock: FixedClock) -> None:
     shop = opened()
     cursor, _ = await walk(shop, "")
@@ -206,6 +221,20 @@ async def test_a_dispute_is_seen_though_the_order_did_not_change(
     assert [order.after_sales for order in (*first, *second)] == [AfterSales.REQUESTED, AfterSales.DISPUTED]
     old, new = first[0].updated_at, second[0].updated_at
     assert old is not None and new is not None and new > old, "the host recognises orders by their updated_at"
+
+
+async def test_a_withdrawn_refund_is_news_though_the_order_did_not_change(
+    opened: Opened, router: FakeRouter, clock: FixedClock
+) -> None:
+    put(router, [1], after_sales_status=11)
+    clock.advance(timedelta(hours=2))
+    shop = opened()
+    cursor, _ = await walk(shop, "")
+    router.refunds["P-0001"] = refund_row("P-0001", clock.now(), 11)
+    changed = clock.now()
+    clock.advance(timedelta(minutes=10))
+    _, found = await walk(shop, cursor)
+    assert [(order.after_sales, order.updated_at) for order in found] == [(AfterSales.CLOSED, changed)]
 
 
 async def test_an_order_that_cannot_be_read_yet_is_tried_again(

@@ -8,7 +8,6 @@ from datetime import timedelta
 import httpx
 import pytest
 from tests.plugins.pinduoduo.conftest import Opened
-from tests.plugins.pinduoduo.fake_router import SECRET, TOKEN, FakeRouter, order_row
 
 from amends import (
     AuthFailed,
@@ -25,6 +24,7 @@ from amends import (
 )
 from amends.clock import FixedClock
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import SECRET, TOKEN, FakeRouter, order_row
 from amends_pinduoduo.faults import FAULTS, error_from
 
 TABLE: dict[type[PlatformError], tuple[int, ...]] = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from tests.plugins.pinduoduo.conftest import NOW, Opened
-from tests.plugins.pinduoduo.fake_router import FakeRouter, china, order_row, refund_row
 
 from amends import AfterSales, BadAnswer, Item, Money, NotFound, Order, OrderStatus, Tag
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import FakeRouter, china, order_row, refund_row
 from amends_pinduoduo.orders import read_order
 
 
@@ -199,6 +199,24 @@ async def test_the_platform_stepping_in_is_seen(
         "9001",
         str(status),
     )
+
+
+@pytest.mark.parametrize("status", [4, 5])
+async def test_money_on_its_way_back_is_no_dispute_any_more(
+    shop: Pinduoduo, router: FakeRouter, status: int
+) -> None:
+    router.orders["P-1"] = order_row("P-1", NOW, after_sales_status=status, refund_status=3)
+    router.refunds["P-1"] = refund_row("P-1", NOW, status, join_or_not="1")
+    order = await shop.order("P-1")
+    assert (order.after_sales, order.dispute) == (AfterSales.REFUNDING, "")
+
+
+def test_the_promise_runs_from_the_groups_success() -> None:
+    """Paid in the evening, the group was full the next morning: 48 hours count from then."""
+    late = "2026-03-04 08:00:00"
+    order = read(pay_time="2026-03-03 20:00:00", confirm_time=late)
+    assert order.paid_at == datetime(2026, 3, 4, 0, 0, tzinfo=UTC)
+    assert read(pay_time=late, confirm_time="").paid_at == order.paid_at
 
 
 async def test_a_moved_deadline_is_seen(shop: Pinduoduo, router: FakeRouter) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.plugins.pinduoduo.fake_router import FakeRouter, order_row
-
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import FakeRouter, order_row
 from amends_pinduoduo.signing import as_text, sign
 
 VECTOR = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr, ValidationError
 from tests.plugins.pinduoduo.conftest import CONFIG, NOW, Opened
-from tests.plugins.pinduoduo.fake_router import TOKEN, FakeRouter, order_row
 
 from amends import AuthFailed, Rejected
 from amends.clock import FixedClock
 from amends_pinduoduo.__main__ import main
 from amends_pinduoduo.config import PinduoduoConfig
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import TOKEN, FakeRouter, order_row
 from amends_pinduoduo.tokens import Token, authorise_address, create_token, read_token, save
 
 
@@ -160,4 +159,4 @@ def test_the_command_writes_the_token_file(
     shown = capsys.readouterr()
     assert "shop 17" in shown.out
     assert TOKEN not in shown.out + shown.err
-    assert os.listdir(tmp_path) == ["token.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["token.json"]

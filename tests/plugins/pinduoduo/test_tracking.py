@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from tests.plugins.pinduoduo.conftest import NOW
-from tests.plugins.pinduoduo.fake_router import FakeRouter, china, order_row
 
 from amends import NotAllowed, Order, OrderStatus, Parcel, Unavailable
 from amends_pinduoduo.connector import Pinduoduo
+from amends_pinduoduo.fake_router import FakeRouter, china, order_row
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""The Open Platform's router as it is documented, in memory: what the connector is tried against.
+"""The Open Platform's router as documented, in memory, for tests and `amends plugin-check`.
 
-It refuses what the real one refuses: a wrong signature, a timestamp more than 10 minutes off, windows that are too
-wide or end in its future, pages of more than 100. Lists are newest first, and totals move while orders change.
+It refuses what the real one refuses: a wrong signature, a timestamp more than 10 minutes off, windows that
+are too wide or end in its future, pages of more than 100. Lists are newest first; totals move as orders change.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from urllib.parse import parse_qsl
 import httpx
 
 CHINA = timezone(timedelta(hours=8))
-SECRET = "made-up-client-secret"
-TOKEN = "made-up-access-token"
+SECRET = "made-up-client-secret"  # noqa: S105  # made up, for the fake only
+TOKEN = "made-up-access-token"  # noqa: S105  # made up, for the fake only
 CLIENT = "made-up-client"
 
 MEANINGS = {
-    10000: "参数错误", 10001: "公共参数错误", 10016: "client下线或者clientId不正确", 10019: "access_token已过期",
-    20004: "签名sign校验失败", 20005: "ip无权访问接口，请加入ip白名单", 20031: "用户没有授权访问此接口",
+    10000: "参数错误", 10001: "公共参数错误", 10016: "client下线或者clientId不正确",
+    10019: "access_token已过期",
+    20004: "签名sign校验失败", 20005: "ip无权访问接口，请加入ip白名单",
+    20031: "用户没有授权访问此接口",
     20032: "access_token或client_id错误", 50000: "系统内部错误", 50001: "业务服务错误",
     52101: "当前接口被限流，请稍后重试", 70033: "当前接口因系统维护，暂时下线，请稍后再试！",
     70034: "当前用户或应用存在风险，禁止调用！",
@@ -80,7 +82,9 @@ class FakeRouter:
         if abs(int(parameters["timestamp"]) - self.now().timestamp()) > 600:
             return 10001
         body = "".join(k + parameters[k] for k in sorted(parameters) if k != "sign")
-        if hashlib.md5(f"{SECRET}{body}{SECRET}".encode()).hexdigest().upper() != parameters.get("sign"):
+        if hashlib.md5(
+            f"{SECRET}{body}{SECRET}".encode(), usedforsecurity=False
+        ).hexdigest().upper() != parameters.get("sign"):
             return 20004
         if parameters["type"] in ("pdd.time.get", "pdd.pop.auth.token.create"):
             return None
@@ -136,7 +140,8 @@ class FakeRouter:
                 return {"logistics_ordertrace_get_resposne": {"trace_list": events}}
             case "pdd.order.note.update":
                 row = self.orders[p["order_sn"]]
-                assert ("tag" in p) == ("tag_name" in p)
+                if ("tag" in p) != ("tag_name" in p):
+                    raise Refused("tag与tag_name关联，都入参或都不入参", code=10000)
                 row.update(
                     remark=p["note"], remark_tag=int(p.get("tag", 0)), remark_tag_name=p.get("tag_name", "")
                 )
@@ -144,7 +149,9 @@ class FakeRouter:
         return error(10017)
 
     def _not_ahead(self, p: dict[str, str]) -> None:
-        assert int(p["end_updated_at"]) <= self.now().timestamp() - 180, "an end this near loses orders"
+        # The real one would answer, and orders would be missing: here that is a fault at once.
+        if int(p["end_updated_at"]) > self.now().timestamp() - 180:
+            raise ValueError("a window that ends this near loses orders")
 
     def _window(
         self, rows: Any, p: dict[str, str], name: str, widest: int, of: Callable[[dict[str, Any]], str]
@@ -153,7 +160,8 @@ class FakeRouter:
         if end - start > widest:
             raise Refused(f"时间跨度不能超过{widest // 60}分钟")
         size, page = int(p["page_size"]), int(p["page"])
-        assert 1 <= size <= 100 and page >= 1
+        if not 1 <= size <= 100 or page < 1:
+            raise Refused("分页参数错误", code=10000)
         inside = [row for row in rows if start <= stamp(of(row)) <= end]
         inside.sort(key=lambda row: (of(row), row["order_sn"]), reverse=True)
         return inside[(page - 1) * size : page * size], len(inside)
@@ -180,8 +188,9 @@ def order_row(number: str, now: datetime, **changes: Any) -> dict[str, Any]:
     return {
         "order_sn": number, "mall_id": 17, "order_status": 1, "refund_status": 1, "after_sales_status": 0,
         "confirm_status": 1, "group_status": 1, "created_time": china(now), "pay_time": china(now),
-        "confirm_time": china(now), "updated_at": china(now), "last_ship_time": china(now + timedelta(hours=48)),
-        "promise_delivery_time": "", "shipping_time": "", "receive_time": "", "urge_shipping_time": "",
+        "confirm_time": china(now), "updated_at": china(now),
+        "last_ship_time": china(now + timedelta(hours=48)), "promise_delivery_time": "",
+        "shipping_time": "", "receive_time": "", "urge_shipping_time": "",
         "pay_amount": 19.99, "goods_amount": 21.99, "discount_amount": 2.0, "postage": 0.0, "is_pre_sale": 0,
         "pre_sale_time": "", "is_stock_out": 0, "stock_out_handle_status": -1, "risk_control_status": 0,
         "tracking_number": "", "logistics_id": 0, "remark": "", "remark_tag": 0, "remark_tag_name": "",
@@ -196,7 +205,7 @@ def order_row(number: str, now: datetime, **changes: Any) -> dict[str, Any]:
 def refund_row(order: str, now: datetime, status: int, **changes: Any) -> dict[str, Any]:
     """An after-sales request changed now; `refund_amount` in fen, as its detail gives it."""
     return {
-        "id": 9001, "order_sn": order, "after_sales_status": status, "after_sales_type": 1, "join_or_not": "0",
-        "dispute_refund_status": 0, "expire_time": None, "refund_amount": 1999, "refund_operator_role": 0,
-        "updated_time": china(now), "shipping_status": 0, "images": [],
+        "id": 9001, "order_sn": order, "after_sales_status": status, "after_sales_type": 1,
+        "join_or_not": "0", "dispute_refund_status": 0, "expire_time": None, "refund_amount": 1999,
+        "refund_operator_role": 0,        "updated_time": china(now), "shipping_status": 0, "images": [],
     } | changes  # fmt: skip
