@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amends import BadAnswer, Receipt
 from amends_woocommerce.api import Api
 
@@ -20,11 +22,14 @@ async def remark(api: Api, order: str, text: str, *, key: str) -> Receipt:
 
 
 async def told(api: Api, order: str, *, key: str) -> Receipt | None:
-    return await _find(api, order, key, "customer")
+    for row in await _list(api, order, "customer"):
+        if mark(key) in row["note"]:
+            return Receipt(ref=_id(api, row))
+    return None
 
 
-async def remarked(api: Api, order: str, *, key: str) -> Receipt | None:
-    return await _find(api, order, key, "internal")
+async def remarks(api: Api, order: str) -> list[str]:
+    return [row["note"] for row in await _list(api, order, "internal")]
 
 
 async def _add(api: Api, order: str, note: str, *, customer: bool) -> Receipt:
@@ -32,7 +37,7 @@ async def _add(api: Api, order: str, note: str, *, customer: bool) -> Receipt:
     return Receipt(ref=_id(api, made))
 
 
-async def _find(api: Api, order: str, key: str, kind: str) -> Receipt | None:
+async def _list(api: Api, order: str, kind: str) -> list[dict[str, Any]]:
     # The one list without pages: WooCommerce gives all notes of an order at once.
     rows = await api.get(f"orders/{order}/notes", type=kind)
     if not isinstance(rows, list):
@@ -40,9 +45,7 @@ async def _find(api: Api, order: str, key: str, kind: str) -> Receipt | None:
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("note"), str):
             raise BadAnswer(f"{api.who}: a note of order {order} lacks the field note")
-        if mark(key) in row["note"]:
-            return Receipt(ref=_id(api, row))
-    return None
+    return rows
 
 
 def _id(api: Api, row: object) -> str:

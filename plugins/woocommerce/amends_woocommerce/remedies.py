@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,14 +103,27 @@ async def refund(api: Api, request: Grant) -> Receipt:
         "api_restock": False,
     }
     try:
-        made = await api.post(f"orders/{request.order}/refunds", body)
+        made = await _ask(api, request.order, body)
+    except PlatformError as error:
+        if error.sure_not_done:
+            # Say so on the order, so that a later attempt is free to begin again.
+            with suppress(PlatformError):
+                await notes.remark(
+                    api, request.order, "amends made no refund.", key=f"{request.key}, not made"
+                )
+        raise
+    return _receipt(api, request.order, made)
+
+
+async def _ask(api: Api, order: str, body: dict[str, Any]) -> Any:
+    try:
+        return await api.post(f"orders/{order}/refunds", body)
     except Unavailable as error:
         if error.context.get("platform_code") != NOT_REFUNDED:
             raise
         if not api.config.refund_through_gateway:
             raise Rejected(error.message) from error
         raise PlatformError(f"{error.message}: the payment gateway failed", hint=LOOK_AT_GATEWAY) from error
-    return _receipt(api, request.order, made)
 
 
 async def find_refund(api: Api, request: Grant) -> Receipt | None:
@@ -122,7 +136,9 @@ async def find_refund(api: Api, request: Grant) -> Receipt | None:
         if page >= pages:
             break
         page += 1
-    if await notes.remarked(api, request.order, key=request.key) is not None:
+    texts = await notes.remarks(api, request.order)
+    begun = sum(notes.mark(request.key) in text for text in texts)
+    if begun > sum(notes.mark(f"{request.key}, not made") in text for text in texts):
         raise PlatformError(
             f"{api.who}: a refund on order {request.order} was begun and left no record", hint=LOOK_AT_GATEWAY
         )
