@@ -25,6 +25,7 @@ from amends import (
     Tag,
 )
 from amends.hooks.registry import Registry
+from amends.testing.contracts import PolicyContract, PolicySamples
 from amends_ladder.config import LadderConfig
 from amends_ladder.dates import later
 from amends_ladder.policy import Ladder
@@ -343,6 +344,19 @@ def test_the_plugin_comes_through_the_common_door() -> None:
     registry = Registry()
     assert registry.add(amends_ladder, name="ladder").offers == ("policy ladder",)
     assert registry.policy("ladder").config is LadderConfig
+
+
+# The contract of policies ------------------------------------------------------------------------
+
+
+class LadderSamples(PolicySamples):
+    name = "ladder"
+    configs = ({}, {"rungs": RUNGS}, {"rungs": [{"remedy": {"kind": "points", "points": 100}}]})
+
+
+class TestLadder(PolicyContract):
+    spec = next(amends_ladder.amends_policies())
+    samples = LadderSamples
 
 
 # What always holds -------------------------------------------------------------------------------
