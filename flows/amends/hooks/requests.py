@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from amends.cases.facts import Answer, Instance, Verdict
 from amends.cases.offers import Remedy
-from amends.cases.orders import Order, Personal
+from amends.cases.orders import Order, Personal, Tracking
 
 
 class _Value(BaseModel):
@@ -78,6 +78,8 @@ class Filing(Request):
     reason: str = "late-shipment"
     dispute: str = ""
     files: tuple[File, ...] = Field(default=(), repr=False)
+    tracking: Tracking | None = Field(default=None, description="The shipment, for desks that ask for its number.")
+    refunds: tuple[str, ...] = Field(default=(), description="References of refunds made, as proof of them.")
 
 
 AnyRequest = Message | Grant | Extension | Filing
