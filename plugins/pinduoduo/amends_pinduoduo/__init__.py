@@ -35,7 +35,9 @@ SPEC = ConnectorSpec(
         "changed_orders": Operation.read(),
         "order": Operation.read(),
         "tracking": Operation.read(),
-        "ruling": Operation.read(),
+        # The outcome of a dispute over a refund is in the API; that of a penalty appeal is not.
+        "ruling:response": Operation.read(),
+        "ruling:arbitration": Operation.read(),
         **BY_HAND,
     },
     # The tightest list allows 3000 calls a minute and shop; some stay free for the merchant's other software.

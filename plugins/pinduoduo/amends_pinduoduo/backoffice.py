@@ -154,18 +154,31 @@ ARBITRATE = Errand(
         "support (against a decision: appeal from its result page)"
     ),
     limits=(
-        "仅在页面提供入口时可用，以页面截止时间为准；材料一次交齐，最多 3 张图片；结果（售后状态 5、9、"
-        "10）由系统自动看到"
+        "仅在页面提供入口时可用，以页面截止时间为准；材料一次交齐，最多 3 张图片；请把售后单号写进任务备注，"
+        "便于核对结果"
     ),
     limits_en=(
         "only while the page offers it, until the date shown there; everything at once, 3 pictures at "
-        "most; the outcome (after-sales status 5, 9 or 10) is seen by itself"
+        "most; write the after-sales number into the task's remark, by which the outcome is found"
     ),
     paste=(
         "与买家协商未果，现申请平台介入。协商经过＿＿；提出的补偿＿＿；买家的答复＿＿；揽收时间与单号＿＿。"
         "凭证见附件，请依据规则判定。"
     ),
     reviewed=True,
+)
+
+RULING = Errand(
+    place=(
+        "处罚申诉：商家后台 → 店铺管理 → 违规信息 → 申诉记录；"
+        "平台介入：商家后台 → 售后管理 → 售后工作台 → 平台介入 → 处理结果"
+    ),
+    place_en=(
+        "penalty appeal: shop management → violations → appeals; intervention: after-sales workbench → "
+        "platform intervened → outcome"
+    ),
+    limits="没有结果就填“尚无结果”，系统会再问；请把页面上的处理时间和理由抄进备注",
+    limits_en="no outcome yet is an answer too; copy the date and the reason shown there into the remark",
 )
 
 BY_HAND: Mapping[str, Operation] = {
@@ -178,4 +191,5 @@ BY_HAND: Mapping[str, Operation] = {
     "complain": COMPLAIN.operation(),
     "respond": RESPOND.operation(),
     "arbitrate": ARBITRATE.operation(),
+    "ruling": RULING.operation(),
 }

@@ -31,9 +31,6 @@ class PinduoduoConfig(BaseModel):
     token_file: Path | None = Field(
         default=None, description="Written by `python -m amends_pinduoduo token`."
     )
-    redirect_uri: str = Field(
-        default="", description="The application's callback, for the authorisation address."
-    )
     router: str = Field(default=ROUTER, description="The gateway's address; https, or loopback in tests.")
     backfill: Duration = Field(
         default=timedelta(days=30), description="First run: orders confirmed since then."

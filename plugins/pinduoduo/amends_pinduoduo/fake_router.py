@@ -1,7 +1,7 @@
 """The Open Platform's router as documented, in memory, for tests and `amends plugin-check`.
 
 It refuses what the real one refuses: a wrong signature, a timestamp more than 10 minutes off, windows that
-are too wide or end in its future, pages of more than 100. Lists are newest first; totals move as orders change.
+are too wide or end in its future, pages of more than 100. Lists are newest first, and totals move.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from amends_pinduoduo.connector import Pinduoduo
 from amends_pinduoduo.fake_router import FakeRouter, order_row, refund_row
 from amends_pinduoduo.notes import with_line
 
-BY_HAND = ("message", "extend", "grant:coupon", "grant:refund", "complain", "respond", "arbitrate")
+BY_HAND = (
+    "message", "extend", "grant:coupon", "grant:refund", "complain", "respond", "arbitrate", "ruling",
+)  # fmt: skip
 IN_LIMITS = {
     "extend": ("一次", "承诺发货时间之前", "7 days"),
     "grant:refund": ("不能主动退款", "compare the amount"),
@@ -50,7 +52,7 @@ def test_what_others_decide_is_declared_as_reviewed() -> None:
 
 def test_nothing_is_declared_that_the_platform_cannot_do() -> None:
     assert {name for name, o in SPEC.operations.items() if o.how == "api"} == {
-        "changed_orders", "order", "tracking", "ruling",
+        "changed_orders", "order", "tracking", "ruling:response", "ruling:arbitration",
     }  # fmt: skip
     for absent in ("replies", "find", "verify_webhook", "grant:points", "grant:gift"):
         assert absent not in SPEC.operations
