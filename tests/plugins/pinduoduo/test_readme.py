@@ -1,4 +1,4 @@
-"""The README names every setting and operation, with the defaults as they are; the host can load what is offered."""
+"""The README names every setting and operation with its default, and the host can load what is offered."""
 
 from __future__ import annotations
 
