@@ -1,4 +1,4 @@
-"""The ladder: which rung, which date, what is agreed to, and that it never promises too much."""
+"""The ladder: which rung, which date, what is agreed to, what a config may say."""
 
 from __future__ import annotations
 
@@ -7,78 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.plugins.ladder.cases import NOW, RUNGS, case, context, coupon, ladder, told
 
 import amends_ladder
-from amends import (
-    CaseView,
-    Lateness,
-    Money,
-    Offer,
-    Order,
-    OrderStatus,
-    PolicyContext,
-    Remedy,
-    State,
-    Tag,
-)
+from amends import Remedy, State, Tag
 from amends.hooks.registry import Registry
-from amends.testing.contracts import PolicyContract, PolicySamples
 from amends_ladder.config import LadderConfig
 from amends_ladder.dates import later
 from amends_ladder.policy import Ladder
-
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
-ALL = frozenset({"coupon", "points", "gift", "discount", "store-credit", "refund", "replacement"})
-RUNGS = [
-    {"order_under": "300 CNY", "round": 1, "remedy": {"kind": "coupon", "amount": "3 CNY"}},
-    {"order_from": "300 CNY", "round": 1, "remedy": {"kind": "coupon", "percent": 1, "max": "30 CNY"}},
-    {"round": 2, "remedy": {"kind": "coupon", "percent": 5, "min": "5 CNY", "max": "30 CNY"}},
-    {
-        "late_over": "72h",
-        "round": 2,
-        "remedy": {"kind": "refund", "percent": 8, "min": "6 CNY", "max": "40 CNY"},
-    },
-]
-
-
-def ladder(*rungs: dict[str, Any], **config: Any) -> Ladder:
-    return Ladder(LadderConfig.model_validate({"rungs": rungs or RUNGS, **config}))
-
-
-def case(
-    amount: str = "100 CNY", *, state: State = State.OVERDUE, hours: int = 5, round: int = 1, **more: Any
-) -> CaseView:
-    number, _, currency = amount.partition(" ")
-    late = timedelta(hours=hours)
-    order = Order(
-        number="A-1",
-        amount=Money.of(number, currency),
-        placed_at=NOW - timedelta(days=3),
-        observed_at=NOW,
-        status=OrderStatus.TO_SHIP,
-        tags=more.pop("tags", ()),
-        time_zone=more.pop("time_zone", ""),
-    )
-    lateness = Lateness(state=state, why="test", ship_by=NOW - late, ship_by_source="platform", late_by=late)
-    values: dict[str, Any] = {"penalty": None, "earlier": (), "now": NOW, "can": ALL} | more
-    return CaseView(order=order, lateness=lateness, round=round, **values)
-
-
-def context(last_round: int = 2, **left: str) -> PolicyContext:
-    money = {name: Money.model_validate(text) for name, text in left.items()}
-    return PolicyContext(left=money, reply_by=NOW + timedelta(hours=24), last_round=last_round)
-
-
-def coupon(amount: str) -> Remedy:
-    return Remedy.model_validate({"kind": "coupon", "amount": amount})
-
-
-def told(remedy: Remedy | None, *, days: int = 3) -> Offer:
-    return Offer(remedy=remedy, new_ship_by=NOW + timedelta(days=days), why="told before")
-
 
 # Which rung --------------------------------------------------------------------------------------
 
@@ -344,88 +281,3 @@ def test_the_plugin_comes_through_the_common_door() -> None:
     registry = Registry()
     assert registry.add(amends_ladder, name="ladder").offers == ("policy ladder",)
     assert registry.policy("ladder").config is LadderConfig
-
-
-# The contract of policies ------------------------------------------------------------------------
-
-
-class LadderSamples(PolicySamples):
-    name = "ladder"
-    configs = ({}, {"rungs": RUNGS}, {"rungs": [{"remedy": {"kind": "points", "points": 100}}]})
-
-
-class TestLadder(PolicyContract):
-    spec = next(amends_ladder.amends_policies())
-    samples = LadderSamples
-
-
-# What always holds -------------------------------------------------------------------------------
-
-cny = st.integers(1, 100_000).map(lambda minor: Money(minor=minor, currency="CNY"))
-states = st.sampled_from([State.AT_RISK, State.OVERDUE, State.STALLED, State.SHIPPED_LATE])
-remedies = st.one_of(
-    cny.map(lambda amount: {"kind": "coupon", "amount": str(amount)}),
-    cny.map(lambda amount: {"kind": "refund", "amount": str(amount)}),
-    st.integers(1, 100).map(lambda percent: {"kind": "discount", "percent": percent}),
-    st.just({"kind": "coupon", "amount": "1 USD"}),
-    st.just({"kind": "points", "points": 100}),
-)
-rungs = st.fixed_dictionaries(
-    {},
-    optional={
-        "late_over": st.sampled_from(["0h", "24h", "72h"]),
-        "order_from": cny.map(str),
-        "round": st.integers(1, 3),
-        "state": st.sampled_from(["at-risk", "overdue", "stalled", "shipped-late"]),
-        "remedy": remedies,
-    },
-)
-ladders = st.lists(rungs, max_size=5).map(lambda rungs: Ladder(LadderConfig.model_validate({"rungs": rungs})))
-lefts = st.dictionaries(st.sampled_from(["per_order", "per_shop_day"]), st.integers(0, 50_000).map(
-    lambda minor: Money(minor=minor, currency="CNY")))  # fmt: skip
-
-
-def worth(remedy: Remedy | None) -> int:
-    return remedy.amount.minor if remedy is not None and remedy.amount is not None else 0
-
-
-@given(
-    policy=ladders,
-    amount=cny,
-    state=states,
-    hours=st.integers(-30, 300),
-    left=lefts,
-    asked=st.none() | cny,
-    days=st.none() | st.integers(-2, 12),
-)
-def test_no_round_is_above_order_or_caps_or_below_the_one_before(
-    policy: Ladder,
-    amount: Money,
-    state: State,
-    hours: int,
-    left: dict[str, Money],
-    asked: Money | None,
-    days: int | None,
-) -> None:
-    earlier: tuple[Offer, ...] = ()
-    for round in (1, 2, 3):
-        wish: dict[str, Any] = {}
-        if round > 1 and asked is not None:
-            wish["counter_remedy"] = coupon(str(asked))
-        if round > 1 and days is not None:
-            wish["counter_ship_by"] = NOW + timedelta(days=days)
-        view = case(str(amount), state=state, hours=hours, round=round, earlier=earlier, **wish)
-        given_left = PolicyContext(left=left, reply_by=NOW + timedelta(hours=24), last_round=3)
-        offer = policy.propose(view, given_left)
-        assert offer == policy.propose(view, given_left)
-        assert offer.why.endswith(".") and "\n" not in offer.why
-        assert offer.new_ship_by is None or offer.new_ship_by > NOW
-        if offer.none:
-            assert offer.remedy is None
-            return
-        if offer.remedy is not None and offer.remedy.amount is not None:
-            assert offer.remedy.amount <= amount
-            assert all(offer.remedy.amount <= free for free in left.values())
-        if earlier and not offer.agreed and offer.remedy is not None and offer.remedy.amount is not None:
-            assert worth(offer.remedy) >= max(worth(before.remedy) for before in earlier)
-        earlier = (*earlier, offer)
