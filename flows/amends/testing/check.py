@@ -60,7 +60,7 @@ class PluginReport:
         return sum(check.outcome == outcome for check in self.checks)
 
     def lines(self) -> list[str]:
-        """For a terminal: where it comes from, what it can do, each check that did not pass, and a summary."""
+        """For a terminal: where it comes from, what it can do, what did not pass, and a summary."""
         found = self.provider
         origin = f"{found.distribution} {found.version}".strip() or found.module or "no distribution"
         offers = ", ".join(found.offers) or found.problem or "nothing offered"

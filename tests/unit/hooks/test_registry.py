@@ -24,7 +24,7 @@ def connector(name: str) -> ConnectorSpec:
     return ConnectorSpec(
         name=name,
         config=NoConfig,
-        factory=lambda config, context: SimpleNamespace(),  # type: ignore[arg-type, return-value]
+        factory=lambda config, context: SimpleNamespace(),
         operations={"order": Operation.read()},
     )
 
@@ -168,8 +168,8 @@ def test_a_listener_that_raises_stops_nobody() -> None:
 
 
 def test_policies_and_channels_come_through_the_same_door() -> None:
-    policy = PolicySpec(name="mild", config=NoConfig, factory=lambda config: SimpleNamespace())  # type: ignore[arg-type, return-value]
-    channel = ChannelSpec(name="pigeon", config=NoConfig, factory=lambda config, context: SimpleNamespace())  # type: ignore[arg-type, return-value]
+    policy = PolicySpec(name="mild", config=NoConfig, factory=lambda config: SimpleNamespace())
+    channel = ChannelSpec(name="pigeon", config=NoConfig, factory=lambda config, context: SimpleNamespace())
     registry = Registry()
     module = plugin(amends_policies=lambda: [policy], amends_channels=lambda: [channel])
     assert registry.add(module, name="both").offers == ("channel pigeon", "policy mild")

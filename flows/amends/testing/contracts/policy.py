@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from itertools import product
 from typing import Any, ClassVar
 
@@ -33,40 +34,41 @@ class PolicySamples:
 
 def cases(currency: str) -> Iterator[Asked]:
     """Some hundred cases: orders small and large, hours and weeks late, caps free, tight and used up."""
+    for view, caps in _views(currency):
+        yield view, PolicyContext(left=dict(caps), reply_by=NOW + timedelta(hours=24), last_round=2)
+
+
+@lru_cache(maxsize=4)
+def _views(currency: str) -> tuple[tuple[CaseView, tuple[tuple[str, Money], ...]], ...]:
     amounts = (1, 1999, 30000, 12345678)
     states = ((State.AT_RISK, -3), (State.OVERDUE, 2), (State.OVERDUE, 24 * 30), (State.SHIPPED_LATE, 12))
     lefts = (None, 0, 250, 10**9)
     kinds = (ALL_KINDS, frozenset({"refund"}), frozenset[str]())
-    for n, (minor, (state, hours), left, can, round) in enumerate(
-        product(amounts, states, lefts, kinds, (1, 2, 9))
-    ):
+    found = []
+    for n, (minor, late, left, can, round) in enumerate(product(amounts, states, lefts, kinds, (1, 2, 9))):
+        state, by = late[0], timedelta(hours=late[1])
         order = samples.late(f"S-{n}", now=NOW, currency=currency).public()
-        order = order.model_copy(update={"amount": Money(minor=minor, currency=currency)})
-        by = timedelta(hours=hours)
-        late = Lateness(state=state, why="sample", ship_by=NOW - by, ship_by_source="platform", late_by=by)
         first = Offer(
             remedy=samples.remedy("coupon", currency), why="sample", reply_by=NOW - timedelta(hours=1)
         )
-        money = None if left is None else Money(minor=left, currency=currency)
-        caps = {} if money is None else {"per_order": money, "per_shop_day": money + money}
-        wish: dict[str, Any] = {}
-        if round == 2:
-            wish["counter_remedy"] = Remedy(
-                kind=RemedyKind.REFUND, amount=Money(minor=10**7, currency=currency)
-            )
-        if round == 9:
-            wish["counter_ship_by"] = NOW + timedelta(days=4)
         view = CaseView(
-            order=order,
-            lateness=late,
+            order=order.model_copy(update={"amount": Money(minor=minor, currency=currency)}),
+            lateness=Lateness(
+                state=state, why="sample", ship_by=NOW - by, ship_by_source="platform", late_by=by
+            ),
             round=round,
             penalty=Money(minor=300, currency=currency) if n % 2 else None,
             earlier=(first,) * (round - 1),
+            counter_ship_by=NOW + timedelta(days=4) if round == 9 else None,
+            counter_remedy=Remedy(kind=RemedyKind.REFUND, amount=Money(minor=10**7, currency=currency))
+            if round == 2
+            else None,
             now=NOW,
             can=can,
-            **wish,
         )
-        yield view, PolicyContext(left=caps, reply_by=NOW + timedelta(hours=24), last_round=2)
+        money = None if left is None else Money(minor=left, currency=currency)
+        found.append((view, () if money is None else (("per_order", money), ("per_shop_day", money + money))))
+    return tuple(found)
 
 
 class PolicyContract:

@@ -56,8 +56,10 @@ class ReadingChecks(Contract):
         self.needs("changed_orders")
         async with self.bench() as bench:
             fill(bench)
-            cursor, seen = "", list[Order]()
+            cursor, seen, known = "", list[Order](), set[str]()
             for _ in range(PAGES):
+                expect(cursor not in known, "a cursor leads back to itself: it does not hold the whole place")
+                known.add(cursor)
                 lost = await one_page(bench.connect(), cursor)
                 page = await one_page(bench.connect(), cursor)
                 missing = {o.number for o in lost.orders} - {o.number for o in page.orders}

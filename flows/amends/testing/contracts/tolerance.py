@@ -45,6 +45,11 @@ class ToleranceChecks(Contract):
         await self.without("null", lambda path: lambda body: _null(body, path))
 
     @check
+    async def test_garbage_is_no_surprise(self) -> None:
+        """Each field of an answer, holding something else: an order or a PlatformError. Nothing else."""
+        await self.without("garbled", lambda path: lambda body: _garble(body, path))
+
+    @check
     async def test_required_fields_are_required(self) -> None:
         """Without a field that the fake lists as `required`, BadAnswer names it."""
         self.needs_http()
@@ -79,6 +84,7 @@ class ToleranceChecks(Contract):
     async def without(self, how: str, change: Callable[[Path], Callable[[Any], Any]]) -> None:
         self.needs_http()
         async with self.bench() as bench:
+            leaks = bench.leaks()
             for name, read in self.readings(bench):
                 whole = orders_of(await read(bench.connect()))
                 for path in await self.paths(bench, read):
@@ -92,17 +98,20 @@ class ToleranceChecks(Contract):
                         found = orders_of(await read(bench.connect()))
                     except BadAnswer as error:
                         said = str(error)
+                        leaks.look_into(where, error)
                         expect(
                             how != "missing" or _names(said, path),
                             f"{where}: the message does not name it: {said}",
                         )
-                    except PlatformError:
-                        pass
+                    except PlatformError as error:
+                        leaks.look_into(where, error)
                     except Exception as error:
                         expect(False, f"{where} raised {type(error).__name__}: {str(error)[:120]}")
                     else:
-                        _nothing_made_up(where, whole, found)
+                        if how != "garbled":  # a garbled number is a number
+                            _nothing_made_up(where, whole, found)
                     bench.wire.clear()
+            expect(not leaks.found, "; ".join(dict.fromkeys(leaks.found)))
 
     def readings(self, bench: Bench) -> Iterator[tuple[str, Read]]:
         """A page of the list and the single order, with one waiting and one travelling order to read."""
@@ -180,6 +189,10 @@ def _drop(body: Any, path: Path) -> Any:
 
 def _null(body: Any, path: Path) -> Any:
     return _at(body, path, lambda found, name: found.update({name: None}))
+
+
+def _garble(body: Any, path: Path) -> Any:
+    return _at(body, path, lambda found, name: found.update({name: "?!"}))
 
 
 def _drop_named(value: Any, name: str) -> Any:
