@@ -141,7 +141,9 @@ class FailingChecks(Contract):
         if self.reads("order"):
             yield "order", lambda made: made.order(order.number)
         if self.reads("tracking"):
-            gone = samples.travelling(order.number, now=bench.clock.now(), currency=bench.fake.currency)
+            # Another order, for what has left can no longer be extended.
+            number = bench.platform.number(2)
+            gone = samples.travelling(number, now=bench.clock.now(), currency=bench.fake.currency)
             yield "tracking", lambda made: made.tracking(bench.put(gone))
         for count, write in enumerate(self.writes() if any(self._by_api()) else ()):
             request = bench.write(write, order, key=f"call {count}")

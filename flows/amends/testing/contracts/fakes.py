@@ -29,7 +29,7 @@ Refusal = Literal[
     "unavailable",
 ]
 
-_STATUS = {
+STATUS = {
     "unauthorized": 401, "forbidden": 403, "not-found": 404,
     "throttled": 429, "rejected": 400, "unavailable": 503,
 }  # fmt: skip
@@ -97,13 +97,13 @@ class Fake:
 
     def refuse(self, why: Refusal, request: httpx.Request) -> httpx.Response | None:
         """The service's own way to refuse; None: it has none. Override where it answers 200 with a code."""
-        if why not in _STATUS:
+        if why not in STATUS:
             return None
         headers = {"Retry-After": str(RETRY_AFTER)} if why == "throttled" else {}
         # What services do: repeat what they were sent. None of it may reach a log or an exception.
         said = request.content.decode("utf-8", "replace")
         return httpx.Response(
-            _STATUS[why], headers=headers, json={"error": why, "message": f"refused: {said}"}
+            STATUS[why], headers=headers, json={"error": why, "message": f"refused: {said}"}
         )
 
     def provoke(self, trouble: str) -> bool:

@@ -22,7 +22,7 @@ from amends.errors import (
     Unreachable,
 )
 from amends.testing.contracts.bench import Bench
-from amends.testing.contracts.fakes import RETRY_AFTER, Fake, Refusal
+from amends.testing.contracts.fakes import RETRY_AFTER, STATUS, Fake, Refusal
 from amends.testing.contracts.wire import with_content
 
 _HTML = b"<!doctype html><title>Please wait</title>"
@@ -126,11 +126,9 @@ def play(bench: Bench, trouble: Trouble, *, acted_only: bool = False) -> bool:
 
 def own_ways(fake: Fake) -> list[Trouble]:
     """Plain HTTP refusals for a service whose own look otherwise: gateways before it answer so, too."""
-    return (
-        [trouble for trouble in (*BEFORE, *APART) if trouble.refusal]
-        if type(fake).refuse is not Fake.refuse
-        else []
-    )
+    if type(fake).refuse is Fake.refuse:
+        return []
+    return [trouble for trouble in (*BEFORE, *APART) if trouble.refusal in STATUS]
 
 
 def plain(trouble: Trouble, fake: Fake) -> Callable[[httpx.Request], httpx.Response | None]:
