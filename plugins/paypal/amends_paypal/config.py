@@ -13,9 +13,9 @@ from amends import Duration
 class PayPalConfig(BaseModel):
     """One PayPal REST app of the merchant, and how its payments name our orders.
 
-    A dispute tells the invoice number and the custom text that the shop gave with the payment; one of them must
-    hold the order number. `invoice_prefix` is taken off it and `order_prefix` put before the rest: invoice
-    `WEB-1001` is order `#1001` with `invoice_prefix = "WEB-"` and `order_prefix = "#"`.
+    A dispute tells the invoice number and the custom text that the shop gave with the payment; one of them
+    must hold the order number. `invoice_prefix` is taken off it and `order_prefix` put before the rest:
+    invoice `WEB-1001` is order `#1001` with `invoice_prefix = "WEB-"` and `order_prefix = "#"`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -64,7 +64,7 @@ class PayPal:
         return DisputePage(tuple(map(self._listing.disputed, found)), cursor, more)
 
     async def with_dispute(self, order: Order) -> Order:
-        """The order of another platform, shown as disputed where it is: then no offer is made, and we answer."""
+        """The order of another platform, shown as disputed where it is: so no offer is made."""
         dispute = await self._listing.open(order.number)
         if dispute is None:
             return order
@@ -126,7 +126,7 @@ class PayPal:
         return Receipt(ref=dispute.dispute_id)
 
     async def grant(self, request: Grant) -> Receipt:
-        """Offer a refund or a replacement in an inquiry. The customer decides; PayPal pays what is accepted."""
+        """Offer a refund or a replacement in an inquiry. The customer decides, PayPal pays it out."""
         kind = _OFFERS.get(request.remedy.kind)
         if kind is None:
             raise Unsupported(f"paypal: a {request.remedy.kind} cannot be offered in a dispute")
@@ -179,7 +179,7 @@ class PayPal:
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
         """Asks PayPal whether the webhook is its own. Blocks for that call, so run it in a thread.
 
-        The call goes through a loop of its own, because this is no coroutine and may be called from within a loop.
+        The call goes through a loop of its own, because this is no coroutine yet may be called in a loop.
         """
         told = webhooks.checked(self._config, headers, body, now=self._clock.now())
 

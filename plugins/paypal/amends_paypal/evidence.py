@@ -22,7 +22,8 @@ _NOTE = 2000
 _STRUCTURED = frozenset({"PROOF_OF_FULFILLMENT", "PROOF_OF_REFUND", "PROOF_OF_RETURN"})
 _CARRIERS = {
     "ups": "UPS", "usps": "USPS", "fedex": "FEDEX", "dhl": "DHL", "dhl express": "DHL",
-    "royal mail": "ROYAL_MAIL", "tnt": "TNT", "dpd": "DPD", "canada post": "CA_CANADA_POST", "australia post": "AU_AUSTRALIA_POST",
+    "royal mail": "ROYAL_MAIL", "tnt": "TNT", "dpd": "DPD", "canada post": "CA_CANADA_POST",
+    "australia post": "AU_AU_POST",
     "china post": "CN_CHINA_POST", "sf express": "CN_SF_EXPRESS",
     "deutsche post": "DE_DEUTSCHE", "la poste": "FR_LAPOSTE",
 }  # fmt: skip

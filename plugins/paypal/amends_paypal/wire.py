@@ -91,7 +91,6 @@ class Dispute(BaseModel):
     update_time: Time
     links: list[Link]
     dispute_life_cycle_stage: str = ""
-    dispute_state: str = ""
     reason: str = ""
     seller_response_due_date: Time | None = None
     buyer_response_due_date: Time | None = None
