@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -27,15 +27,18 @@ from amends import (
     OrderPage,
     PlatformError,
     Receipt,
+    Rejected,
     Remedy,
     RemedyKind,
     Ruling,
     Throttled,
+    TimedOut,
     Unreachable,
     hookimpl,
 )
 from amends.hooks.registry import Registry
 from amends.testing.check import PluginReport, plugin_check
+from amends.testing.contracts import FakeChannel
 from amends.testing.scaffold import KINDS, new_plugin
 
 SECRET = "made-up-token-0017"
@@ -455,6 +458,75 @@ def test_a_channel_that_writes_to_somebody_else_is_found(room: Room) -> None:
 
     found = failed(report(room, "channel", liar=Liar))
     assert {"a message goes to the customer", "a customer without an address is rejected"} <= found
+
+
+class Slot(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+
+
+class SlotChannel:
+    """Puts messages through a slot, without HTTP."""
+
+    open: ClassVar[dict[int, FakeSlot]] = {}
+
+    def __init__(self, config: Slot, context: Any) -> None:
+        self.slot = self.open[config.number]
+
+    async def message(self, request: Message) -> Receipt:
+        if not (request.personal and request.personal.email.isprintable() and request.personal.email):
+            raise Rejected("no address")
+        return Receipt(ref=self.slot.put(request.key, request.personal.email))
+
+    async def aclose(self) -> None:
+        pass
+
+
+class FakeSlot(FakeChannel):
+    name = "slot"
+    http = False
+    trouble = ""
+
+    async def start(self) -> None:
+        SlotChannel.open[17] = self
+
+    def settings(self) -> dict[str, Any]:
+        return {"number": 17}
+
+    def provoke(self, trouble: str) -> bool:
+        self.trouble = trouble if trouble in ("no connection", "an answer that never comes") else ""
+        return bool(self.trouble)
+
+    def put(self, key: str, to: str) -> str:
+        if self.trouble == "no connection":
+            raise Unreachable("closed")
+        ref = self.act("message", "", key=key, to=to)
+        if self.trouble:
+            raise self.lost
+        return ref
+
+    lost: ClassVar[PlatformError] = TimedOut("no word")
+
+
+class Overconfident(FakeSlot):
+    lost = Unreachable("no word, so nothing happened")
+
+
+@pytest.mark.parametrize(("fake", "ok"), [(FakeSlot, True), (Overconfident, False)])
+def test_a_channel_without_http_is_tried_as_far_as_its_fake_can(
+    room: Room, fake: type[FakeSlot], ok: bool
+) -> None:
+    changed = {
+        "name": "slot",
+        "config": Slot,
+        "factory": SlotChannel,
+        "operations": {"message": Operation.blind()},
+    }
+    found = report(room, "channel", fake=fake, **changed)
+    assert found.ok is ok, found.lines()
+    wrong = {"every error is mapped", "a write that may have happened is never called undone"}
+    assert wrong & failed(found) == (set() if ok else wrong)
 
 
 class Bad:

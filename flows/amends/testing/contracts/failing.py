@@ -21,10 +21,13 @@ class FailingChecks(Contract):
     @check
     async def test_every_error_is_mapped(self) -> None:
         """Each kind of trouble raises the error that stands for it, for every api operation."""
-        self.needs_http()
+        tried = 0
         for trouble in (*BEFORE, *AFTER, *APART):
             async for name, error in self.errors(trouble):
                 self.fits(name, trouble, error)
+                tried += 1
+        if not tried:
+            raise skip("is not reached over HTTP, and its fake provokes no trouble")
 
     @check
     async def test_plain_http_errors_are_mapped_too(self) -> None:

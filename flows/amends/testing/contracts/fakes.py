@@ -107,7 +107,10 @@ class Fake:
         )
 
     def provoke(self, trouble: str) -> bool:
-        """Without HTTP: make the next act go wrong so (`Trouble.name`); False where it cannot be played."""
+        """Without HTTP: make the next act go wrong that way; False where it cannot be played.
+
+        `trouble` is a name from `contracts.troubles`: "no connection", "an answer that never comes" …
+        """
         return False
 
     def request(self, op: str, variant: str, *, order: Order, key: str, round: int = 1) -> AnyRequest:

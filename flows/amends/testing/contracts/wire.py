@@ -1,4 +1,8 @@
-"""The wire between a plugin and its fake: records every request, and makes things go wrong on the way."""
+"""The wire between a plugin and its fake: records every request, and makes things go wrong on the way.
+
+For faults by script or by seed, in an author's own tests, there is `amends.testing.faults.FaultTransport`;
+here a trouble has to know whether the request took effect.
+"""
 
 from __future__ import annotations
 
