@@ -12,8 +12,8 @@ from amends.hooks.registry import Registry
 from amends.testing.check import plugin_check
 from amends.testing.scaffold import NewPlugin, new_plugin
 
-# A tea house: amounts in integer cents, times in milliseconds since 1970, its own words for status and errors,
-# which it answers with HTTP 200.
+# A tea house: amounts in integer cents, times in milliseconds since 1970, its own words for status and for
+# errors, which it answers with HTTP 200.
 CONNECTOR = [
     ('"to_ship": OrderStatus.TO_SHIP', '"steeping": OrderStatus.TO_SHIP'),
     ('"shipped": OrderStatus.SHIPPED', '"poured": OrderStatus.SHIPPED'),
