@@ -53,6 +53,8 @@ class Http:
         try:
             return await self.client.request(method, url, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            if _had_left(error):
+                raise TimedOut(f"{self.who}: the connection broke before an answer came ({_name(error)})") from error
             raise Unreachable(f"{self.who}: cannot connect ({_name(error)})") from error
         except httpx.TimeoutException as error:
             raise TimedOut(f"{self.who}: no answer in time ({_name(error)})") from error
@@ -106,6 +108,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
         return None
+
+
+def _had_left(error: Exception) -> bool:
+    """Whether the request may have left all the same: the aiohttp transport reports a server that hangs up after
+    the request as a failure to connect. Only aiohttp's own connecting errors prove that nothing was sent."""
+    cause = error.__cause__
+    if cause is None or not type(cause).__module__.startswith("aiohttp"):
+        return False
+    import aiohttp
+
+    return not isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
 
 
 def _name(error: Exception) -> str:

@@ -24,7 +24,8 @@ LOOK_AGAIN = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """One decision. `at` is the due time of a wait; `what` names the act to be approved; `body` a fact to append."""
+    """One decision. `at` is the due time of a wait; `body` a fact to append; `what` names the act to be approved, or,
+    with a step before a desk, what to file (`complaint`, `legal` …), or `look` for a ruling."""
 
     do: Literal["step", "wait", "ask", "person", "close", "record", "nothing"]
     why: str
@@ -48,13 +49,6 @@ def approval_name(step: f.Step, detail: object) -> str:
     return f"{step.value}:{detail}"
 
 
-def instance_of(step: f.Step, case: Snapshot) -> f.Instance:
-    """What `file-complaint` or `escalate` puts before the desk now."""
-    if step is f.Step.COMPLAIN:
-        return "response" if case.disputed and case.act("response") is None else "complaint"
-    return "arbitration" if case.act("arbitration") is None else "legal"
-
-
 class _By:
     """The deciders, one per stage; what they share is worked out once."""
 
@@ -74,7 +68,7 @@ class _By:
 
     # the answers
 
-    def step(self, step: f.Step, why: str) -> Next:
+    def step(self, step: f.Step, why: str, what: str = "") -> Next:
         """Do that step; where the order was last seen too long ago, look first."""
         case = self.case
         if case.unseen is not None and self.at < case.unseen.retry_at:
@@ -84,7 +78,7 @@ class _By:
             if seen is None or self.at - seen > self.playbook.fresh_for:
                 ago = "never" if seen is None else f"{show_duration(self.at - seen)} ago"
                 return Next("step", f"before {step.value}: last looked {ago}", self.where, step=f.Step.VERIFY)
-        return Next("step", why, self.where, step=step)
+        return Next("step", why, self.where, step=step, what=what)
 
     def wait(self, at: datetime, why: str) -> Next:
         if at <= self.at:  # a wait must lie ahead, or the case would spin
@@ -159,14 +153,14 @@ class _By:
         if not why:
             return None
         if self.case.disputed and self.case.act("response") is None and self.now.terms.able("respond"):
-            return self.step(f.Step.COMPLAIN, "the platform opened a dispute: respond before its due date")
+            return self.step(f.Step.COMPLAIN, "the platform opened a dispute: respond before its due date", "response")
         return self.watch(None, f"{why}: no offers meanwhile")
 
     def _further(self, why: str) -> Next:
         """Beyond offers: complaint, arbitration, law, or the end; each only where playbook and desk allow it."""
         playbook, terms = self.playbook, self.now.terms
         if "file-complaint" in playbook.then and terms.able("complain") and self.case.act("complaint") is None:
-            go = self.step(f.Step.COMPLAIN, why)
+            go = self.step(f.Step.COMPLAIN, why, "complaint")
             if not playbook.approve.complaint:
                 return go
             return self.ask_or(approval_name(f.Step.COMPLAIN, "complaint"), None, go, lambda: self._escalate(why))
@@ -178,12 +172,12 @@ class _By:
         if "escalate" in playbook.then and not ruled_for_us:
             complained = self.case.act("complaint") is not None or self.case.act("response") is not None
             if complained and terms.able("arbitrate") and self.case.act("arbitration") is None:
-                go = self.step(f.Step.ESCALATE, f"{why}: apply for arbitration")
+                go = self.step(f.Step.ESCALATE, f"{why}: apply for arbitration", "arbitration")
                 if not playbook.approve.arbitration:
                     return go
                 return self.ask_or(approval_name(f.Step.ESCALATE, "arbitration"), None, go, lambda: self._written_off(why))
             if self.case.act("arbitration") is not None and self.case.act("legal") is None and self._law_is_worth_it():
-                go = self.step(f.Step.ESCALATE, f"{why}: hand the dossier to a lawyer")
+                go = self.step(f.Step.ESCALATE, f"{why}: hand the dossier to a lawyer", "legal")
                 if not playbook.approve.legal:
                     return go
                 return self.ask_or(approval_name(f.Step.ESCALATE, "legal"), None, go, lambda: self._written_off(why))
@@ -228,10 +222,14 @@ class _By:
         ended = self._ended()
         if ended is not None:
             return ended
+        if self.case.disputed and self.case.act("response") is None:
+            answer = self._stopped()
+            if answer is not None and answer.do == "step":
+                return answer
         step = f.Step.ESCALATE if act.instance == "arbitration" else f.Step.COMPLAIN
         looked = act.looked_at or act.filed_at or self.at
         if self.at - looked >= self.playbook.poll:
-            return self.step(step, f"look for a ruling on the {act.instance}")
+            return self.step(step, f"look for a ruling on the {act.instance}", "look")
         if act.ruling_by is not None and self.at >= act.ruling_by:
             if act.instance == "response":
                 return self.wait(looked + self.playbook.poll, "the dispute is overdue for a ruling")

@@ -17,10 +17,11 @@ def parse_duration(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
+    sign, text = (-1, text[1:]) if text.startswith("-") else (1, text)
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text).strip():
         raise ValueError(f"{value!r} is not a duration such as '90m', '24h' or '7d'")
-    return sum((timedelta(**{_UNIT[unit]: int(number)}) for number, unit in parts), timedelta())
+    return sign * sum((timedelta(**{_UNIT[unit]: int(number)}) for number, unit in parts), timedelta())
 
 
 def show_duration(value: timedelta) -> str:

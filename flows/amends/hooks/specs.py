@@ -77,6 +77,8 @@ class _Spec:
                 raise PluginError(f"{self.name}: unknown operation {name!r}; there are {known}")
             if operation.how == "by-hand" and not operation.where:
                 raise PluginError(f"{self.name}: {name} is by hand, so it must say `where` a person does it")
+        if getattr(self, "factory", None) is None:
+            raise PluginError(f"{self.name}: a spec needs its `factory`")
 
     def operation(self, name: str, variant: str = "") -> Operation:
         """How `name` is done; `grant` may be declared per remedy kind as `grant:refund`."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, insert, or_, select, update
 
 from amends.cases import facts as f
-from amends.cases.lateness import Lateness
+from amends.cases.lateness import Lateness, State
 from amends.cases.orders import Order
 from amends.ledger import chain
 from amends.ledger.database import Tx
@@ -32,6 +32,7 @@ class Opening:
     """A case to be opened: for this order, for this reason, by these versions."""
 
     number: str
+    state: State
     why: str
     playbook: str
     policy: str
@@ -117,34 +118,58 @@ def judged(tx: Tx, shop: str, seen: Iterable[Seen]) -> None:
 
 
 def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) -> dict[str, int]:
-    """Open a case per order that has none open: the next generation. Answers with case ids by order number."""
+    """Open a case per order that has none open: the next generation. Answers with case ids by order number.
+
+    An order whose last case was put right is not opened again for the same trouble; it is watched no more until it
+    changes.
+    """
     if not openings:
         return {}
-    numbers = [opening.number for opening in openings]
-    last: dict[str, tuple[int, bool]] = {}
-    for start in range(0, len(numbers), _BATCH):
-        part = numbers[start : start + _BATCH]
-        query = select(cases.c.number, cases.c.generation, cases.c.outcome).where(cases.c.shop == shop, cases.c.number.in_(part))
-        for row in tx.execute(query.order_by(cases.c.generation)):
-            last[row.number] = (row.generation, row.outcome is None)
+    last = _last_cases(tx, shop, [opening.number for opening in openings])
     opened: dict[str, int] = {}
     new: dict[int, list[chain.New]] = {}
+    done_with: list[str] = []
     for opening in openings:
-        generation, is_open = last.get(opening.number, (0, False))
-        if is_open or opening.number in opened:
+        row = last.get(opening.number)
+        if opening.number in opened or (row is not None and row.outcome is None):
             continue
+        if row is not None and not _again(row, opening.state):
+            done_with.append(opening.number)
+            continue
+        generation = 1 if row is None else row.generation + 1
         statement = insert(cases).values(
-            shop=shop, number=opening.number, generation=generation + 1, opened_at=ticks(now), stage="held" if opening.held else "verify",
-            due_at=ticks(opening.due_at), why=opening.why, playbook=opening.playbook, policy=opening.policy,
+            shop=shop, number=opening.number, generation=generation, opened_at=ticks(now),
+            stage="held" if opening.held else "verify", due_at=ticks(opening.due_at), why=opening.why,
+            playbook=opening.playbook, policy=opening.policy,
         )  # fmt: skip
         id_ = tx.execute(statement).inserted_primary_key[0]  # type: ignore[index]  # an INSERT of one row has one
         opened[opening.number] = id_
-        body = f.Opened(why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation + 1)
+        body = f.Opened(why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation)
         new[id_] = [chain.New(body, now)]
         if opening.held is not None:
             new[id_].append(chain.New(opening.held, now))
     chain.append(tx, new)
+    for start in range(0, len(done_with), _BATCH):
+        part = done_with[start : start + _BATCH]
+        tx.execute(update(orders).where(orders.c.shop == shop, orders.c.number.in_(part)).values(risk_at=None))
     return opened
+
+
+def _last_cases(tx: Tx, shop: str, numbers: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for start in range(0, len(numbers), _BATCH):
+        part = numbers[start : start + _BATCH]
+        query = select(cases.c.number, cases.c.generation, cases.c.outcome, cases.c.closed_state)
+        rows = tx.execute(query.where(cases.c.shop == shop, cases.c.number.in_(part)).order_by(cases.c.generation))
+        found |= {row.number: row for row in rows}
+    return found
+
+
+def _again(last: Any, state: State) -> bool:
+    """Whether an order in that state deserves a new case after its last one: new trouble, not the old."""
+    if last.outcome == f.Outcome.NOT_LATE:
+        return True
+    return state is State.STALLED and last.closed_state != State.STALLED
 
 
 def pin(tx: Tx, kind: str, version: str, body: str) -> None:

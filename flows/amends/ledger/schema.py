@@ -69,6 +69,7 @@ cases = Table(
     Column("stage", String, nullable=False),
     Column("outcome", String),
     Column("closed_at", Time),
+    Column("closed_state", String),  # how late the order was when the case closed
     Column("due_at", Time),
     Column("why", Text, nullable=False, server_default=""),
     Column("next_step", String, nullable=False, server_default=""),

@@ -93,6 +93,7 @@ class End:
     why: str = ""
     next_step: str = ""
     outcome: f.Outcome | None = None
+    closed_state: str = ""
     failures: int = 0
     keep: bool = False  # the worker goes on with this case: the lease stays
 
@@ -227,6 +228,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             "due_at": ticks(now) if woken else maybe_ticks(end.due_at),
             "outcome": end.outcome.value if end.outcome else None,
             "closed_at": ticks(now) if end.outcome else None,
+            "closed_state": end.closed_state if end.outcome else None,
         }
         let_go.append(row)
     common = {name: bindparam(name) for name in ("stage", "why", "next_step", "failures")}
@@ -234,7 +236,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
         tx.execute(
             update(cases).where(cases.c.id == bindparam("c")).values(
                 **common, due_at=bindparam("due_at"), outcome=bindparam("outcome"), closed_at=bindparam("closed_at"),
-                lease_owner=None, lease_until=None, wake=False,
+                closed_state=bindparam("closed_state"), lease_owner=None, lease_until=None, wake=False,
             ),
             let_go,
         )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from amends.cases import facts as f
 from amends.cases.decisions import LOOK_AGAIN, Next
@@ -17,7 +19,7 @@ from amends.steps.escalate import escalate
 from amends.steps.file_complaint import file_complaint
 from amends.steps.settle import settle
 from amends.steps.shop import Shop
-from amends.steps.turns import Turn, decide_turn, fail, write
+from amends.steps.turns import Turn, decide_turn, fail, guarded, write
 from amends.steps.verify_order import verify_order
 
 StepFunction = Callable[[Shop, Sequence[Turn]], Awaitable[list[Turn]]]
@@ -32,6 +34,8 @@ STEPS: dict[f.Step, StepFunction] = {
 }
 BATCH = 200
 """Cases that a worker holds at once."""
+MOVES = 30
+"""Moves of one case in one sweep after which it rests: it would go in circles."""
 
 
 @dataclass(slots=True)
@@ -52,13 +56,16 @@ async def directly(name: str, step: StepFunction, shop: Shop, turns: Sequence[Tu
 async def advance(shop: Shop, *, run: Runner = directly, only: Sequence[int] | None = None, limit: int = BATCH) -> Moved:
     """Advance due cases, batch by batch, until none is due (or those of `only` are not)."""
     moved = Moved()
-    while batch := await _advance_batch(shop, run, moved, only, limit):
+    taken: Counter[int] = Counter()
+    while batch := await _advance_batch(shop, run, moved, only, limit, taken):
         if batch < limit and only is not None:
             break
     return moved
 
 
-async def _advance_batch(shop: Shop, run: Runner, moved: Moved, only: Sequence[int] | None, limit: int) -> int:
+async def _advance_batch(
+    shop: Shop, run: Runner, moved: Moved, only: Sequence[int] | None, limit: int, taken: Counter[int]
+) -> int:
     now = shop.clock.now()
     claims = await shop.ledger.run(work.claim, shop.name, shop.owner, now=now, limit=limit, only=only)
     if not claims:
@@ -71,8 +78,12 @@ async def _advance_batch(shop: Shop, run: Runner, moved: Moved, only: Sequence[i
             apply_reply(shop, turn, event)
     held = turns
     for turn in turns:
-        decide_turn(shop, turn)
+        guarded(shop, turn, partial(decide_turn, shop, turn))
     while held:
+        taken.update(turn.claim.id for turn in held)
+        for turn in held:
+            if taken[turn.claim.id] > MOVES and turn.next is not None and turn.next.do == "step":
+                fail(shop, turn, RuntimeError(f"more than {MOVES} moves in one sweep, the next: {turn.next.why}"))
         groups = _groups(shop, held)
         held = []
         for (name, step), group in groups.items():

@@ -6,14 +6,15 @@ import asyncio
 import json
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
 from amends.cases import facts as f
-from amends.cases.decisions import instance_of
 from amends.errors import AmendsError, PlatformError
 from amends.hooks.requests import Filing
 from amends.ledger import Tx, chain, effects, persons, work
 from amends.steps import acts
 from amends.steps.dossier import Record, evidence_files
+from amends.steps.reading import patiently
 from amends.steps.requests import split, text_name
 from amends.steps.shop import Shop
 from amends.steps.turns import Turn, decide_turn, guarded, write
@@ -29,7 +30,7 @@ async def file_complaint(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
 
 async def file_or_look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
     """The same for every instance before a desk: `escalate` uses it for arbitration."""
-    waiting = [turn for turn in turns if any(act.open for act in turn.case.acts)]
+    waiting = [turn for turn in turns if turn.next is not None and turn.next.what == "look"]
     new = [turn for turn in turns if turn not in waiting]
     return await _look(shop, waiting, step) + await _file(shop, new, step)
 
@@ -47,7 +48,7 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
         act = next(a for a in reversed(turn.case.acts) if a.open)
         async with gate:
             try:
-                ruling = await shop.desk.ruling(turn.claim.number, act.ref)
+                ruling = await patiently(partial(shop.desk.ruling, turn.claim.number, act.ref))
             except PlatformError as error:
                 shop.problems.append(f"case {turn.claim.id}: no look at the ruling: {error}")
                 ruling = None
@@ -103,12 +104,14 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     order = turn.case.order
     if order is None:
         raise AssertionError(f"case {turn.claim.id} has no order to complain about")
-    instance = instance_of(step, turn.case)
+    if turn.next is None or turn.next.what not in get_args(f.Instance):
+        raise AssertionError(f"case {turn.claim.id}: {step.value} without saying what to file")
+    instance: f.Instance = turn.next.what  # type: ignore[assignment]  # checked above
     op = _OPS.get(instance, "legal")
     operation = shop.operation(op, op)
     if operation.how == "unsupported":
         raise AmendsError(f"{shop.desk_spec.name} cannot {op}", hint="Name another desk in the shop's config.")
-    words = filing_text(shop, turn, instance)
+    words = filing_text(shop, turn, instance, record.facts)
     files = evidence_files(shop, turn.case, record, instance)
     request = Filing(
         key="", op=op if op != "legal" else "complain", order=order.number, round=len(turn.case.rounds), customer=order.customer,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from amends.cases import facts as f
 from amends.cases.durations import show_duration
@@ -14,6 +15,7 @@ from amends.hooks.requests import Reply
 from amends.ledger import Tx, inbox, intake, views
 from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
+from amends.steps.reading import patiently
 from amends.steps.shop import Shop
 
 PAGES = 10_000
@@ -39,7 +41,7 @@ async def take_orders(shop: Shop) -> Found:
         for _ in range(PAGES):
             now = shop.clock.now()
             cursor = await shop.ledger.run(intake.cursor, shop.name, "orders")
-            page = await shop.connector.changed_orders(cursor)
+            page = await patiently(partial(shop.connector.changed_orders, cursor))
             seen = [judged(shop, order, now) for order in page.orders]
             crashpoint("before-intake")
             changed = await shop.ledger.run(intake.take, shop.name, seen, cursor_value=page.cursor, now=now)
@@ -95,12 +97,12 @@ def _opening(shop: Shop, item: intake.Seen, now: datetime, *, first: bool) -> in
         why = f"its deadline lies more than {show_duration(shop.playbook.backfill)} before the first run"
         held = f.Held(why=why, by="amends", cause="backfill")
     return intake.Opening(
-        item.order.number, f"{late.state.value}: {late.why}", shop.playbook.version, shop.policy_version, now, held
+        item.order.number, late.state, f"{late.state.value}: {late.why}", shop.playbook.version, shop.policy_version, now, held
     )
 
 
 def _held(opening: intake.Opening, held: f.Held) -> intake.Opening:
-    return intake.Opening(opening.number, opening.why, opening.playbook, opening.policy, opening.due_at, held)
+    return replace(opening, held=held)
 
 
 async def take_replies(shop: Shop) -> Found:
@@ -111,7 +113,7 @@ async def take_replies(shop: Shop) -> Found:
     try:
         for _ in range(PAGES):
             cursor = await shop.ledger.run(intake.cursor, shop.name, "replies")
-            page = await shop.connector.replies(cursor)
+            page = await patiently(partial(shop.connector.replies, cursor))
             arrivals = [arrival(reply) for reply in page.replies]
             found.replies += await shop.ledger.run(
                 inbox.receive, shop.name, arrivals, shop.clock.now(), cursor=("replies", page.cursor)

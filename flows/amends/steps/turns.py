@@ -10,7 +10,7 @@ from typing import TypeVar
 from amends.cases import facts as f
 from amends.cases.decisions import Next, decide
 from amends.cases.snapshot import Snapshot
-from amends.cases.stages import Stage
+from amends.cases.stages import Stage, look
 from amends.errors import AmendsError
 from amends.ledger import approvals, chain, effects, tasks, work
 from amends.steps.shop import Shop
@@ -130,6 +130,8 @@ def ends(shop: Shop, turns: Sequence[Turn], *, keep: bool) -> list[work.End]:
                 _ask(shop, turn, end, answer)
             case "close":
                 end.outcome, end.stage = turn.case.outcome, "closed"
+                lateness = look(turn.case, turn.now, shop.terms(turn.claim.playbook)).lateness
+                end.closed_state = lateness.state.value if lateness else ""
             case "nothing":
                 end.outcome = turn.case.outcome
             case "record":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, contradictions, judge
@@ -20,6 +21,7 @@ from amends.ledger.effects import Change, EffectState
 from amends.steps import outcomes
 from amends.steps.acts import hold_shop
 from amends.steps.intake import judged
+from amends.steps.reading import patiently
 from amends.steps.requests import request_of
 from amends.steps.shop import Shop
 from amends.steps.turns import Turn, backoff, decide_turn, write
@@ -52,9 +54,9 @@ async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
 async def _observe(shop: Shop, turn: Turn, gate: asyncio.Semaphore) -> Order | PlatformError:
     async with gate:
         try:
-            order = await shop.connector.order(turn.claim.number)
+            order = await patiently(partial(shop.connector.order, turn.claim.number))
             if shop.connector_spec.operation("tracking").how == "api":
-                order = with_tracking(order, await shop.connector.tracking(order))
+                order = with_tracking(order, await patiently(partial(shop.connector.tracking, order)))
         except PlatformError as error:
             return error
         except Exception as error:  # a connector's own fault concerns one case, not the sweep
