@@ -9,18 +9,25 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
-_TEXT = re.compile(r"^\s*([+-]?[0-9][0-9,]*(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+_TEXT = re.compile(r"^\s*([+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3})(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+_LARGEST = 10**18
+"""Minor units below this fit the ledger's 64 bits."""
+_DIGITS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}  # fmt: skip
+"""ISO 4217's minor units where there are not two; CLDR's are how people write prices (no cents in RSD or IRR)."""
 
 
 @lru_cache(maxsize=256)
 def minor_digits(currency: str) -> int:
     """How many decimal places a currency has; raises `ValueError` for a code that ISO 4217 does not know."""
     from babel import Locale
-    from babel.numbers import get_currency_precision
 
     if currency not in Locale("en").currencies:
         raise ValueError(f"{currency!r} is not an ISO 4217 currency code such as CNY, USD or EUR")
-    return get_currency_precision(currency)
+    return _DIGITS.get(currency, 2)
 
 
 class Money(BaseModel):
@@ -48,6 +55,8 @@ class Money(BaseModel):
     @model_validator(mode="after")
     def _known_currency(self) -> Money:
         minor_digits(self.currency)
+        if abs(self.minor) >= _LARGEST:
+            raise ValueError(f"an amount of {self.minor} minor units is too large")
         return self
 
     @model_serializer
@@ -65,6 +74,8 @@ class Money(BaseModel):
             raise ValueError(f"{amount!r} is not a decimal amount") from None
         if not value.is_finite():
             raise ValueError(f"{amount!r} is not a finite amount")
+        if value.adjusted() > 18:  # beyond this a Decimal context would round
+            raise ValueError(f"{amount} {currency} is too large an amount")
         minor = value.scaleb(minor_digits(currency))
         if minor != minor.to_integral_value():
             raise ValueError(f"{amount} {currency} has more decimal places than {currency} allows")
@@ -81,6 +92,8 @@ class Money(BaseModel):
 
     def percent(self, rate: Decimal | int | str) -> Money:
         """That many per cent of this, rounded half up to a minor unit."""
+        if isinstance(rate, float):
+            raise ValueError("a float is not exact: give the rate as text or Decimal")
         exact = Decimal(self.minor) * Decimal(rate) / 100
         return Money(minor=int(exact.to_integral_value(ROUND_HALF_UP)), currency=self.currency)
 
