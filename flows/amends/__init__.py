@@ -80,7 +80,7 @@ if TYPE_CHECKING:
         Operation as Operation,
         PolicySpec as PolicySpec,
     )
-    from amends.http import Http as Http
+    from amends.http import Http as Http, parse as parse, raise_for as raise_for
 
 
 _FROM = {
@@ -106,7 +106,7 @@ _FROM = {
         "ReplyPage", "Ruling",
     ),
     "amends.hooks.specs": ("ChannelSpec", "ConnectorSpec", "Operation", "PolicySpec"),
-    "amends.http": ("Http",),
+    "amends.http": ("Http", "parse", "raise_for"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

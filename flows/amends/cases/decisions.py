@@ -115,7 +115,14 @@ class _By:
                 return self.wait(asked.expires_at, f"{what} waits for a yes on list {asked.list}")
         if go.step is not None and go.step is f.Step.VERIFY:
             return go  # what is put to a person must be fresh
-        return Next("ask", f"a person must approve {what}: {go.why}", self.where, step=go.step, what=what, amount=amount)
+        return Next(
+            "ask",
+            f"a person must approve {what}: {go.why}",
+            self.where,
+            step=go.step,
+            what=what,
+            amount=amount,
+        )
 
     # what several stages share
 
@@ -130,7 +137,9 @@ class _By:
             return self.watch(None if late else due, why)
         if pending.look_at is not None and pending.look_at > self.at:
             return self.wait(pending.look_at, f"{pending.op}: what became of it is looked up then")
-        return Next("step", f"{pending.op} is {pending.state}: settle that first", self.where, step=pending.step)
+        return Next(
+            "step", f"{pending.op} is {pending.state}: settle that first", self.where, step=pending.step
+        )
 
     def _ended(self) -> Next | None:
         """The order's own state ends the case where nothing is owed."""
@@ -153,17 +162,25 @@ class _By:
         if not why:
             return None
         if self.case.disputed and self.case.act("response") is None and self.now.terms.able("respond"):
-            return self.step(f.Step.COMPLAIN, "the platform opened a dispute: respond before its due date", "response")
+            return self.step(
+                f.Step.COMPLAIN, "the platform opened a dispute: respond before its due date", "response"
+            )
         return self.watch(None, f"{why}: no offers meanwhile")
 
     def _further(self, why: str) -> Next:
         """Beyond offers: complaint, arbitration, law, or the end; each only where playbook and desk allow it."""
         playbook, terms = self.playbook, self.now.terms
-        if "file-complaint" in playbook.then and terms.able("complain") and self.case.act("complaint") is None:
+        if (
+            "file-complaint" in playbook.then
+            and terms.able("complain")
+            and self.case.act("complaint") is None
+        ):
             go = self.step(f.Step.COMPLAIN, why, "complaint")
             if not playbook.approve.complaint:
                 return go
-            return self.ask_or(approval_name(f.Step.COMPLAIN, "complaint"), None, go, lambda: self._escalate(why))
+            return self.ask_or(
+                approval_name(f.Step.COMPLAIN, "complaint"), None, go, lambda: self._escalate(why)
+            )
         return self._escalate(why)
 
     def _escalate(self, why: str) -> Next:
@@ -175,12 +192,20 @@ class _By:
                 go = self.step(f.Step.ESCALATE, f"{why}: apply for arbitration", "arbitration")
                 if not playbook.approve.arbitration:
                     return go
-                return self.ask_or(approval_name(f.Step.ESCALATE, "arbitration"), None, go, lambda: self._written_off(why))
-            if self.case.act("arbitration") is not None and self.case.act("legal") is None and self._law_is_worth_it():
+                return self.ask_or(
+                    approval_name(f.Step.ESCALATE, "arbitration"), None, go, lambda: self._written_off(why)
+                )
+            if (
+                self.case.act("arbitration") is not None
+                and self.case.act("legal") is None
+                and self._law_is_worth_it()
+            ):
                 go = self.step(f.Step.ESCALATE, f"{why}: hand the dossier to a lawyer", "legal")
                 if not playbook.approve.legal:
                     return go
-                return self.ask_or(approval_name(f.Step.ESCALATE, "legal"), None, go, lambda: self._written_off(why))
+                return self.ask_or(
+                    approval_name(f.Step.ESCALATE, "legal"), None, go, lambda: self._written_off(why)
+                )
         return self._written_off(why)
 
     def _law_is_worth_it(self) -> bool:
@@ -192,7 +217,10 @@ class _By:
     def _written_off(self, why: str) -> Next:
         ruling = self.now.last_ruling
         if ruling is not None and ruling.verdict == "against-us":
-            return self.close(f.Outcome.RULED_AGAINST_US, f"{ruling.instance} ruled against us, and nothing further is to be done")
+            return self.close(
+                f.Outcome.RULED_AGAINST_US,
+                f"{ruling.instance} ruled against us, and nothing further is to be done",
+            )
         return self.close(f.Outcome.WRITTEN_OFF, f"{why}; nothing further is to be done")
 
     # one decider per stage
@@ -213,7 +241,9 @@ class _By:
 
     def legal(self) -> Next:
         act = self.now.open_act
-        return self.watch(act.ruling_by if act else None, "with a lawyer: a person records each act and the end")
+        return self.watch(
+            act.ruling_by if act else None, "with a lawyer: a person records each act and the end"
+        )
 
     def filed(self) -> Next:
         act = self.now.open_act
@@ -265,14 +295,18 @@ class _By:
         over = self.playbook.approve.remedy_over
         if last.answer is f.Answer.CANCEL and _over(remedy.amount if remedy else None, over):
             what = approval_name(f.Step.SETTLE, last.number)
-            return self.ask_or(what, remedy.amount if remedy else None, go, lambda: self._refund_refused(last))
+            return self.ask_or(
+                what, remedy.amount if remedy else None, go, lambda: self._refund_refused(last)
+            )
         return go
 
     def _refund_refused(self, last: Round) -> Next:
         remedy = last.remedy_due(self.case.order) if self.case.order is not None else None
         if remedy is None:
             return self._further("the refund was refused")
-        body = f.SettlementRejected(round=last.number, remedy=remedy, effect="", why="refused by the approver")
+        body = f.SettlementRejected(
+            round=last.number, remedy=remedy, effect="", why="refused by the approver"
+        )
         return self.record(body, "the approver refused the refund")
 
     def awaiting_reply(self) -> Next:
@@ -286,7 +320,8 @@ class _By:
             return self.wait(last.reply_by, f"offer {last.number} is out: a reply, or silence, by then")
         means, rule = self._silence(last)
         return self.record(
-            f.Silent(round=last.number, means=means, rule=rule), f"no reply by the date; by {rule} that means {means.value}"
+            f.Silent(round=last.number, means=means, rule=rule),
+            f"no reply by the date; by {rule} that means {means.value}",
         )
 
     def _silence(self, last: Round) -> tuple[f.Answer, str]:
@@ -308,7 +343,13 @@ class _By:
         early = self._ended() or self._shipped() or self._stopped()
         if early is not None:
             return early
-        what = "countered" if last.answer is f.Answer.COUNTER else "rejected by the platform" if last.rejected else "declined"
+        what = (
+            "countered"
+            if last.answer is f.Answer.COUNTER
+            else "rejected by the platform"
+            if last.rejected
+            else "declined"
+        )
         if last.silent:
             what = "unanswered"
         return self._next_offer(f"offer {last.number} was {what}")
@@ -320,7 +361,9 @@ class _By:
             return self._verified()
         if self.case.nothing is not None and (self.case.nothing == (late.state, late.tier) or made):
             if late.state is State.AT_RISK and not made:
-                return self.wait(late.risk_at or self.at, f"the policy has nothing to offer yet: {self.case.nothing_why}")
+                return self.wait(
+                    late.risk_at or self.at, f"the policy has nothing to offer yet: {self.case.nothing_why}"
+                )
             return self._further(f"{why}; the policy has nothing more: {self.case.nothing_why}")
         if made >= self.playbook.rounds:
             return self._further(f"{why}; all {made} offers are used")
@@ -349,7 +392,12 @@ class _By:
             if order is not None and order.delivered_at is not None:
                 return self.close(f.Outcome.SETTLED, "agreed and settled, and the parcel arrived")
             return self.watch(None, "agreed and settled: waiting for the parcel to arrive")
-        return self.watch(due, "agreed: the goods are to ship by the new date" if due else "agreed: waiting for the goods to ship")
+        return self.watch(
+            due,
+            "agreed: the goods are to ship by the new date"
+            if due
+            else "agreed: waiting for the goods to ship",
+        )
 
     def contact(self) -> Next:
         early = self._ended() or self._stopped()
@@ -398,8 +446,15 @@ class _By:
 
     def verify(self) -> Next:
         last = self.now.last
-        if last is not None and last.answer is f.Answer.CANCEL and last.settled_at is None and not last.rejected:
-            return self._ended() or self.close(f.Outcome.CANCELLED, "the customer cancelled; no money was paid")
+        if (
+            last is not None
+            and last.answer is f.Answer.CANCEL
+            and last.settled_at is None
+            and not last.rejected
+        ):
+            return self._ended() or self.close(
+                f.Outcome.CANCELLED, "the customer cancelled; no money was paid"
+            )
         seen = self.case.observed_at
         if seen is None or self.at - seen > self.playbook.fresh_for:
             return self.step(f.Step.VERIFY, "look before it is closed")

@@ -224,7 +224,9 @@ class Held(Body):
     kind: Literal["held"] = "held"
     why: str
     by: str
-    cause: Literal["operator", "storm", "backfill", "quarantine", "poison", "contact", "approval", "platform"] = "operator"
+    cause: Literal[
+        "operator", "storm", "backfill", "quarantine", "poison", "contact", "approval", "platform"
+    ] = "operator"
 
 
 class Released(Body):

@@ -75,20 +75,36 @@ def judge(
     def verdict(state: State, why: str, *, risk_at: datetime | None = None, tier: int = 0) -> Lateness:
         late_by = None if ship_by is None else (shipped or now) - ship_by
         return Lateness(
-            state=state, why=why, ship_by=ship_by, ship_by_source=source, late_by=late_by, risk_at=risk_at, tier=tier
+            state=state,
+            why=why,
+            ship_by=ship_by,
+            ship_by_source=source,
+            late_by=late_by,
+            risk_at=risk_at,
+            tier=tier,
         )
 
     exempt = _exempt(order)
     if exempt:
         return verdict(State.EXEMPT, exempt)
     if shipped is not None:
-        if order.delivered_at is None and order.deliver_by is not None and order.parcel is not Parcel.DELIVERED:
+        if (
+            order.delivered_at is None
+            and order.deliver_by is not None
+            and order.parcel is not Parcel.DELIVERED
+        ):
             if now > order.deliver_by:
                 behind = show_duration(now - order.deliver_by)
                 return verdict(State.STALLED, f"picked up, but {behind} past the promised arrival")
         if ship_by is not None and shipped > ship_by:
-            return verdict(State.SHIPPED_LATE, f"shipped {show_duration(shipped - ship_by)} after the deadline")
-        watch = order.deliver_by if order.delivered_at is None and order.status is not OrderStatus.RECEIVED else None
+            return verdict(
+                State.SHIPPED_LATE, f"shipped {show_duration(shipped - ship_by)} after the deadline"
+            )
+        watch = (
+            order.deliver_by
+            if order.delivered_at is None and order.status is not OrderStatus.RECEIVED
+            else None
+        )
         return verdict(State.ON_TIME, "shipped in time", risk_at=watch)
     if order.status is OrderStatus.RECEIVED:
         return verdict(State.ON_TIME, "received by the customer")
@@ -114,7 +130,13 @@ def judge(
 
 def shipped_at(order: Order, *, pickup: bool) -> datetime | None:
     """When the goods left: at the carrier's pick-up, or, where a label counts, when they were marked as shipped."""
-    moving = order.parcel in (Parcel.PICKED_UP, Parcel.IN_TRANSIT, Parcel.OUT_FOR_DELIVERY, Parcel.DELIVERED, Parcel.EXCEPTION)
+    moving = order.parcel in (
+        Parcel.PICKED_UP,
+        Parcel.IN_TRANSIT,
+        Parcel.OUT_FOR_DELIVERY,
+        Parcel.DELIVERED,
+        Parcel.EXCEPTION,
+    )
     if order.picked_up_at is not None:
         return order.picked_up_at
     if moving or order.status is OrderStatus.RECEIVED:
@@ -149,7 +171,11 @@ def contradictions(order: Order) -> tuple[str, ...]:
     found = []
     if order.status is OrderStatus.TO_SHIP and order.delivered_at is not None:
         found.append("the platform says not shipped, the carrier says delivered")
-    if order.status is OrderStatus.CANCELLED and order.picked_up_at is not None and order.after_sales is AfterSales.NONE:
+    if (
+        order.status is OrderStatus.CANCELLED
+        and order.picked_up_at is not None
+        and order.after_sales is AfterSales.NONE
+    ):
         found.append("the order is cancelled without a refund, yet the carrier picked it up")
     for name in ("picked_up_at", "delivered_at"):
         when: datetime | None = getattr(order, name)

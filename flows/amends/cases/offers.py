@@ -59,7 +59,9 @@ class Offer(BaseModel):
     remedy: Remedy | None = None
     new_ship_by: AwareDatetime | None = None
     reply_by: AwareDatetime | None = None
-    cause: str = Field(default="", description="Key of the explanation: stock, warehouse, carrier, storm, unknown …")
+    cause: str = Field(
+        default="", description="Key of the explanation: stock, warehouse, carrier, storm, unknown …"
+    )
     why: str = Field(min_length=1, description="Why the policy proposes this; becomes a fact.")
     agreed: bool = False
     none: bool = False

@@ -106,7 +106,8 @@ class Order(BaseModel):
     updated_at: AwareDatetime | None = None
     ship_by: AwareDatetime | None = Field(default=None, description="Promised: the platform's own deadline.")
     agreed_ship_by: AwareDatetime | None = Field(
-        default=None, description="Extended with the customer, where the platform shows that apart from `ship_by`."
+        default=None,
+        description="Extended with the customer, where the platform shows that apart from `ship_by`.",
     )
     deliver_by: AwareDatetime | None = Field(default=None, description="Promised arrival.")
     status: OrderStatus = OrderStatus.UNKNOWN
@@ -123,7 +124,9 @@ class Order(BaseModel):
     tags: tuple[Tag, ...] = ()
     items: tuple[Item, ...] = ()
     warehouse: str = ""
-    customer: str = Field(default="", description="The platform's opaque id of the customer; no name, no address.")
+    customer: str = Field(
+        default="", description="The platform's opaque id of the customer; no name, no address."
+    )
     language: str = Field(default="", description="The customer's language, where known.")
     time_zone: str = Field(default="", description="The customer's IANA time zone, where known.")
     personal: Personal | None = Field(default=None, repr=False)

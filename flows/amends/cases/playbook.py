@@ -32,7 +32,9 @@ class Approvals(_Table):
     complaint: bool = True
     arbitration: bool = True
     legal: bool = True
-    remedy_over: Money | None = Field(default=None, description="Remedies above this amount; absent: none needs it.")
+    remedy_over: Money | None = Field(
+        default=None, description="Remedies above this amount; absent: none needs it."
+    )
     two_people_over: Money | None = Field(default=None, description="Above this amount two different people.")
     within: Duration = Field(default=timedelta(hours=24), description="How long a list stays valid.")
 
@@ -51,16 +53,27 @@ class Playbook(_Table):
     )
     then: tuple[FurtherStep, ...] = ("file-complaint", "escalate")
     legal: bool = Field(default=True, description="Whether a lost arbitration may go to law.")
-    legal_over: Money | None = Field(default=None, description="Only orders of at least this amount go to law.")
+    legal_over: Money | None = Field(
+        default=None, description="Only orders of at least this amount go to law."
+    )
     approve: Approvals = Approvals()
-    backfill: Duration = Field(default=timedelta(days=7), description="First run: older deadlines only open held cases.")
+    backfill: Duration = Field(
+        default=timedelta(days=7), description="First run: older deadlines only open held cases."
+    )
     storm: Storm = Storm()
-    poll: Duration = Field(default=timedelta(hours=6), description="How often a waiting state is looked at again.")
-    retry: Duration = Field(default=timedelta(minutes=15), description="First pause after unreachable or stale data.")
-    task_within: Duration = Field(default=timedelta(hours=24), description="Until when a person's task is due.")
+    poll: Duration = Field(
+        default=timedelta(hours=6), description="How often a waiting state is looked at again."
+    )
+    retry: Duration = Field(
+        default=timedelta(minutes=15), description="First pause after unreachable or stale data."
+    )
+    task_within: Duration = Field(
+        default=timedelta(hours=24), description="Until when a person's task is due."
+    )
     ruling_within: Duration = Field(default=timedelta(days=7), description="Until when a ruling is expected.")
     channels: tuple[str, ...] = Field(
-        default=("platform",), description="How to reach the customer, in order; the next one only after a rejection."
+        default=("platform",),
+        description="How to reach the customer, in order; the next one only after a rejection.",
     )
     cap_reached: Literal["apologise", "ask"] = Field(
         default="apologise", description="Over a cap: send the offer without its remedy, or ask a person."

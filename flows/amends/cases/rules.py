@@ -75,14 +75,25 @@ class Rule(BaseModel):
     paid_from: Decimal | None = Field(default=None, description="Applies to orders of at least this amount.")
     paid_under: Decimal | None = Field(default=None, description="Applies to orders under this amount.")
     tag: Tag | None = Field(default=None, description="Applies to orders with this tag only.")
-    promise_up_to: Duration | None = Field(default=None, description="Applies to ship promises of at most this.")
-    promise_over: Duration | None = Field(default=None, description="Applies where the ship promise is longer.")
-    special: bool = Field(
-        default=False, description="Applies where `when` says, which no order shows: for people, never chosen unasked."
+    promise_up_to: Duration | None = Field(
+        default=None, description="Applies to ship promises of at most this."
     )
-    notice: str = Field(default="", description="For silence: which notice (first-definite, first-indefinite, renewed).")
-    lead: Duration | None = Field(default=None, description="For extension: how long before the deadline at the latest.")
-    longest: Duration | None = Field(default=None, description="For extension: how far the deadline may move.")
+    promise_over: Duration | None = Field(
+        default=None, description="Applies where the ship promise is longer."
+    )
+    special: bool = Field(
+        default=False,
+        description="Applies where `when` says, which no order shows: for people, never chosen unasked.",
+    )
+    notice: str = Field(
+        default="", description="For silence: which notice (first-definite, first-indefinite, renewed)."
+    )
+    lead: Duration | None = Field(
+        default=None, description="For extension: how long before the deadline at the latest."
+    )
+    longest: Duration | None = Field(
+        default=None, description="For extension: how far the deadline may move."
+    )
     since: date | None = None
     until: date | None = None
     source: str = Field(min_length=1)
@@ -103,7 +114,9 @@ class Rule(BaseModel):
                 return False
             if self.promise_over is not None and promise <= self.promise_over:
                 return False
-        return (self.paid_from is None or paid >= self.paid_from) and (self.paid_under is None or paid < self.paid_under)
+        return (self.paid_from is None or paid >= self.paid_from) and (
+            self.paid_under is None or paid < self.paid_under
+        )
 
     def money(self, order: Order) -> Money | None:
         """What this row costs for that order, bounded by its `low` and `high`; None where it names no money."""
@@ -120,7 +133,9 @@ class Rule(BaseModel):
 class RuleBook:
     """The rules of one shop: a platform's rows, the merchant's overrides first."""
 
-    def __init__(self, rules: Iterable[Rule] = (), *, platform: str = "", overrides: Iterable[Rule] = ()) -> None:
+    def __init__(
+        self, rules: Iterable[Rule] = (), *, platform: str = "", overrides: Iterable[Rule] = ()
+    ) -> None:
         self.platform = platform
         self._overrides: Mapping[RuleName, tuple[Rule, ...]] = _by_name(overrides)
         self._rules = _by_name(rule for rule in rules if not platform or rule.platform == platform)
@@ -142,7 +157,10 @@ class RuleBook:
                 and (order is None or rule.applies_to(order))
             ]
             if found:
-                return sorted(found, key=lambda r: (r.tag is None, -r.confidence.rank, -(r.since or date.min).toordinal()))
+                return sorted(
+                    found,
+                    key=lambda r: (r.tag is None, -r.confidence.rank, -(r.since or date.min).toordinal()),
+                )
         return []
 
     def best(self, name: RuleName, *, on: date, order: Order | None = None) -> Rule | None:

@@ -164,7 +164,9 @@ class Snapshot:
             case f.Proposed() if body.offer.none:
                 self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
             case f.Proposed():
-                if self.rounds and self.rounds[-1].number == body.round:  # proposed anew before anybody was told
+                if (
+                    self.rounds and self.rounds[-1].number == body.round
+                ):  # proposed anew before anybody was told
                     self.rounds.pop()
                 self.rounds.append(
                     Round(body.round, body.offer, body.policy, body.notice, fact.at, over_cap=body.over_cap)
@@ -189,7 +191,9 @@ class Snapshot:
             case f.Cleared():
                 self.quarantined.pop(body.effect, None)
             case f.ApprovalAsked():
-                self.approvals[body.what] = Approval(body.what, body.list, body.version, body.expires_at, body.amount)
+                self.approvals[body.what] = Approval(
+                    body.what, body.list, body.version, body.expires_at, body.amount
+                )
             case f.Approved() | f.ApprovalRefused():
                 self._approve(body)
             case f.Filed() | f.FilingRejected() | f.Looked() | f.Ruled():
@@ -214,7 +218,12 @@ class Snapshot:
             self.acts.append(act)
         match body:
             case f.Filed():
-                act.filed_at, act.ref, act.ruling_by, act.looked_at = fact.at, body.ref, body.ruling_by, fact.at
+                act.filed_at, act.ref, act.ruling_by, act.looked_at = (
+                    fact.at,
+                    body.ref,
+                    body.ruling_by,
+                    fact.at,
+                )
             case f.FilingRejected():
                 act.rejected = body.why or "rejected"
             case f.Looked():
@@ -237,7 +246,9 @@ class Snapshot:
                 round_.unreached = body.why
             case f.Replied():
                 cancels = body.answer is f.Answer.CANCEL and round_.answer is not f.Answer.CANCEL
-                if cancels:  # allowed until the goods leave, whatever was agreed before: all the money is owed then
+                if (
+                    cancels
+                ):  # allowed until the goods leave, whatever was agreed before: all the money is owed then
                     round_.settled_at, round_.requested_at, round_.rejected = None, None, ""
                 if round_.answer is None or round_.silent or cancels:
                     round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False

@@ -72,10 +72,18 @@ class Now:
         last, order = self.last, self.case.order
         if last is None or order is None or not last.accepted or last.offer.new_ship_by is None:
             return False
-        if last.extended_until is not None or last.extension_failed or not self.terms.able("extend") or self.shipped:
+        if (
+            last.extended_until is not None
+            or last.extension_failed
+            or not self.terms.able("extend")
+            or self.shipped
+        ):
             return False
         promised = self.terms.rules.promise(order)
-        if promised is None or max(promised[0], order.agreed_ship_by or promised[0]) >= last.offer.new_ship_by:
+        if (
+            promised is None
+            or max(promised[0], order.agreed_ship_by or promised[0]) >= last.offer.new_ship_by
+        ):
             return False
         return self.at < promised[0]
 
@@ -118,7 +126,12 @@ def _held(now: Now) -> bool:
 
 def _awaiting(now: Now) -> bool:
     last = now.last
-    return last is not None and last.contacted_at is not None and last.answer is None and last.reply_by is not None
+    return (
+        last is not None
+        and last.contacted_at is not None
+        and last.answer is None
+        and last.reply_by is not None
+    )
 
 
 def _refused(now: Now) -> bool:
@@ -136,7 +149,11 @@ TABLE: tuple[Row, ...] = (
     Row(Stage.CLOSED, lambda n: n.case.outcome is not None, "an outcome is recorded"),
     Row(Stage.HELD, _held, "a hold, a contradiction, an unknown lateness or a quarantined effect"),
     Row(Stage.LEGAL, lambda n: bool((a := n.open_act) and a.instance == "legal"), "the legal step has begun"),
-    Row(Stage.ARBITRATION, lambda n: bool((a := n.open_act) and a.instance == "arbitration"), "applied, no ruling yet"),
+    Row(
+        Stage.ARBITRATION,
+        lambda n: bool((a := n.open_act) and a.instance == "arbitration"),
+        "applied, no ruling yet",
+    ),
     Row(Stage.COMPLAINT, lambda n: n.open_act is not None, "filed, no ruling yet"),
     Row(Stage.RULED, lambda n: n.last_ruling is not None, "a ruling is newer than our last act"),
     Row(Stage.SETTLING, lambda n: n.owes, "accepted, and what was promised is not confirmed"),

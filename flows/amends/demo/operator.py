@@ -34,7 +34,9 @@ class Operator:
 
     def _decide(self, listing: approvals.Listing, now: datetime) -> int:
         """Yes to everything but refunds of more than 500 in any currency: those are refused."""
-        refused = [item.case for item in listing.waiting if item.amount is not None and item.amount.decimal > 500]
+        refused = [
+            item.case for item in listing.waiting if item.amount is not None and item.amount.decimal > 500
+        ]
         people_needed = 2 if any(item.people > 1 for item in listing.waiting) else 1
         for by in APPROVERS[:people_needed]:
             current = self.ledger.do(approvals.get, listing.id)
@@ -42,9 +44,13 @@ class Operator:
                 break
             left = [case for case in refused if case in {item.case for item in current.waiting}]
             if left and len(left) == len(current.waiting):
-                self.ledger.do(people.approve, listing.id, by=by, now=now, yes=False, why="too much", approvers=APPROVERS)
+                self.ledger.do(
+                    people.approve, listing.id, by=by, now=now, yes=False, why="too much", approvers=APPROVERS
+                )
             else:
-                self.ledger.do(people.approve, listing.id, by=by, now=now, exceptions=left, approvers=APPROVERS)
+                self.ledger.do(
+                    people.approve, listing.id, by=by, now=now, exceptions=left, approvers=APPROVERS
+                )
         return len(listing.waiting)
 
     def _do(self, task: tasks.Task, now: datetime) -> int:
@@ -84,5 +90,3 @@ class Operator:
 
 def _effect(tx: Tx, key: str) -> effects.Effect | None:
     return effects.by_key(tx, [key]).get(key)
-
-

@@ -78,7 +78,9 @@ class Filing(Request):
     reason: str = "late-shipment"
     dispute: str = ""
     files: tuple[File, ...] = Field(default=(), repr=False)
-    tracking: Tracking | None = Field(default=None, description="The shipment, for desks that ask for its number.")
+    tracking: Tracking | None = Field(
+        default=None, description="The shipment, for desks that ask for its number."
+    )
     refunds: tuple[str, ...] = Field(default=(), description="References of refunds made, as proof of them.")
 
 

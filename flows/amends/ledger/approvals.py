@@ -50,9 +50,14 @@ class Listing:
         return tuple(item for item in self.items if item.decision is None)
 
 
-def freeze(tx: Tx, shop: str, kind: str, items: Sequence[Item], *, now: datetime, expires_at: datetime) -> str:
+def freeze(
+    tx: Tx, shop: str, kind: str, items: Sequence[Item], *, now: datetime, expires_at: datetime
+) -> str:
     """Make a list of these acts; the same acts of the same versions give the same list."""
-    seed = "\n".join(f"{item.case}:{item.what}:{item.version}:{item.amount}" for item in sorted(items, key=lambda i: i.case))
+    seed = "\n".join(
+        f"{item.case}:{item.what}:{item.version}:{item.amount}"
+        for item in sorted(items, key=lambda i: i.case)
+    )
     digest = hashlib.sha256(f"{shop}\n{ticks(expires_at)}\n{seed}".encode()).hexdigest()
     id_ = f"{kind}-{digest[:8]}"
     known = tx.execute(select(approval_lists.c.id).where(approval_lists.c.id == id_)).first()
@@ -84,7 +89,9 @@ def get(tx: Tx, id_: str) -> Listing:
     return found[0]
 
 
-def listing(tx: Tx, *, id_: str | None = None, shop: str | None = None, open_only: bool = False) -> list[Listing]:
+def listing(
+    tx: Tx, *, id_: str | None = None, shop: str | None = None, open_only: bool = False
+) -> list[Listing]:
     """Lists with their items, oldest first."""
     query = select(approval_lists).order_by(approval_lists.c.created_at, approval_lists.c.id)
     if id_ is not None:
@@ -96,9 +103,21 @@ def listing(tx: Tx, *, id_: str | None = None, shop: str | None = None, open_onl
     found = []
     for row in tx.execute(query).all():
         items = select(approval_items, cases.c.number).join(cases, cases.c.id == approval_items.c.case_id)
-        rows = tx.execute(items.where(approval_items.c.list_id == row.id).order_by(approval_items.c.case_id, approval_items.c.what))
+        rows = tx.execute(
+            items.where(approval_items.c.list_id == row.id).order_by(
+                approval_items.c.case_id, approval_items.c.what
+            )
+        )
         found.append(
-            Listing(row.id, row.shop, row.kind, moment(row.created_at), moment(row.expires_at), row.state, tuple(_item(i) for i in rows))
+            Listing(
+                row.id,
+                row.shop,
+                row.kind,
+                moment(row.created_at),
+                moment(row.expires_at),
+                row.state,
+                tuple(_item(i) for i in rows),
+            )
         )
     return found
 
@@ -114,7 +133,14 @@ class Decision:
 
 
 def decide(
-    tx: Tx, id_: str, *, by: str, approve: bool, now: datetime, only: Sequence[int] | None = None, why: str = ""
+    tx: Tx,
+    id_: str,
+    *,
+    by: str,
+    approve: bool,
+    now: datetime,
+    only: Sequence[int] | None = None,
+    why: str = "",
 ) -> Decision:
     """Record a person's decision on every waiting act of the list, or on those of some cases.
 
@@ -128,8 +154,13 @@ def decide(
         raise ApprovalError(f"list {id_} is already {head.state}")
     if ticks(now) >= head.expires_at:
         tx.execute(update(approval_lists).where(approval_lists.c.id == id_).values(state="expired"))
-        raise ApprovalError(f"list {id_} expired at {moment(head.expires_at):%Y-%m-%d %H:%M} UTC", hint="The next sweep asks anew.")
-    query = select(approval_items, cases.c.version.label("case_version"), cases.c.outcome).join(cases, cases.c.id == approval_items.c.case_id)
+        raise ApprovalError(
+            f"list {id_} expired at {moment(head.expires_at):%Y-%m-%d %H:%M} UTC",
+            hint="The next sweep asks anew.",
+        )
+    query = select(approval_items, cases.c.version.label("case_version"), cases.c.outcome).join(
+        cases, cases.c.id == approval_items.c.case_id
+    )
     rows = tx.execute(query.where(approval_items.c.list_id == id_, approval_items.c.decision.is_(None))).all()
     wanted = [row for row in rows if only is None or row.case_id in only]
     if only is not None:
@@ -155,17 +186,38 @@ def decide(
         if result != "stale":
             fact: f.Body = f.ApprovalRefused(what=row.what, list=id_, by=by, why=why)
             if result != "refused":
-                fact = f.Approved(what=row.what, list=id_, by=by, amount=amount, version=row.version, second=result == "half")
+                fact = f.Approved(
+                    what=row.what,
+                    list=id_,
+                    by=by,
+                    amount=amount,
+                    version=row.version,
+                    second=result == "half",
+                )
             new.setdefault(row.case_id, []).append(chain.New(fact, now, by))
         tx.execute(
             update(approval_items)
-            .where(approval_items.c.list_id == id_, approval_items.c.case_id == row.case_id, approval_items.c.what == row.what)
-            .values(decision=None if result == "half" else result, decided_by=",".join([*people, by]), decided_at=ticks(now))
+            .where(
+                approval_items.c.list_id == id_,
+                approval_items.c.case_id == row.case_id,
+                approval_items.c.what == row.what,
+            )
+            .values(
+                decision=None if result == "half" else result,
+                decided_by=",".join([*people, by]),
+                decided_at=ticks(now),
+            )
         )
     chain.append(tx, new)
     touched = sorted({row.case_id for row in wanted})
-    tx.execute(update(cases).where(cases.c.id.in_(touched), cases.c.outcome.is_(None)).values(due_at=ticks(now), wake=True))
-    left = select(approval_items.c.case_id).where(approval_items.c.list_id == id_, approval_items.c.decision.is_(None))
+    tx.execute(
+        update(cases)
+        .where(cases.c.id.in_(touched), cases.c.outcome.is_(None))
+        .values(due_at=ticks(now), wake=True)
+    )
+    left = select(approval_items.c.case_id).where(
+        approval_items.c.list_id == id_, approval_items.c.decision.is_(None)
+    )
     if tx.execute(left).first() is None:
         tx.execute(update(approval_lists).where(approval_lists.c.id == id_).values(state="decided"))
     return Decision(**counts)
@@ -178,11 +230,17 @@ def use(tx: Tx, case: int, what: str, *, version: int, amount: Money | None, now
         approval_items.c.used_at.is_(None), approval_items.c.version == version,
     )  # fmt: skip
     for row in tx.execute(tx.locked(query)).all():
-        if amount is not None and (row.minor is None or row.currency != amount.currency or amount.minor > row.minor):
+        if amount is not None and (
+            row.minor is None or row.currency != amount.currency or amount.minor > row.minor
+        ):
             continue
         tx.execute(
             update(approval_items)
-            .where(approval_items.c.list_id == row.list_id, approval_items.c.case_id == case, approval_items.c.what == what)
+            .where(
+                approval_items.c.list_id == row.list_id,
+                approval_items.c.case_id == case,
+                approval_items.c.what == what,
+            )
             .values(used_at=ticks(now))
         )
         return True
@@ -193,11 +251,25 @@ def expire(tx: Tx, shop: str, now: datetime) -> int:
     """Mark lists whose time has passed."""
     return tx.execute(
         update(approval_lists)
-        .where(approval_lists.c.shop == shop, approval_lists.c.state == "open", approval_lists.c.expires_at <= ticks(now))
+        .where(
+            approval_lists.c.shop == shop,
+            approval_lists.c.state == "open",
+            approval_lists.c.expires_at <= ticks(now),
+        )
         .values(state="expired")
     ).rowcount
 
 
 def _item(row: Any) -> Item:
     amount = Money(minor=row.minor, currency=row.currency) if row.minor is not None else None
-    return Item(row.case_id, row.what, row.version, row.why, amount, row.people, row.number, row.decision, row.decided_by)
+    return Item(
+        row.case_id,
+        row.what,
+        row.version,
+        row.why,
+        amount,
+        row.people,
+        row.number,
+        row.decision,
+        row.decided_by,
+    )

@@ -38,7 +38,9 @@ def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope])
     A round that already holds its share is not charged again: planning twice is harmless.
     """
     have = select(budget_entries.c.scope).where(
-        budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.released_at.is_(None)
+        budget_entries.c.case_id == case,
+        budget_entries.c.round == round_,
+        budget_entries.c.released_at.is_(None),
     )
     if tx.execute(have).first() is not None:
         return ""
@@ -62,7 +64,8 @@ def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope])
             )
             tx.execute(
                 statement.on_conflict_do_update(
-                    index_elements=["case_id", "round", "scope"], set_={"released_at": None, "minor": amount.minor}
+                    index_elements=["case_id", "round", "scope"],
+                    set_={"released_at": None, "minor": amount.minor},
                 )
             )
     return ""
@@ -71,20 +74,28 @@ def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope])
 def release(tx: Tx, case: int, round_: int, now: datetime) -> None:
     """Give back what a round took: its offer came to nothing."""
     query = select(budget_entries).where(
-        budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.released_at.is_(None)
+        budget_entries.c.case_id == case,
+        budget_entries.c.round == round_,
+        budget_entries.c.released_at.is_(None),
     )
     for row in tx.execute(tx.locked(query)).all():
         _add(tx, row.scope, row.currency, -row.minor)
         tx.execute(
             update(budget_entries)
-            .where(budget_entries.c.case_id == case, budget_entries.c.round == round_, budget_entries.c.scope == row.scope)
+            .where(
+                budget_entries.c.case_id == case,
+                budget_entries.c.round == round_,
+                budget_entries.c.scope == row.scope,
+            )
             .values(released_at=ticks(now))
         )
 
 
 def _add(tx: Tx, scope: str, currency: str, minor: int) -> None:
     tx.execute(
-        update(budgets).where(budgets.c.scope == scope, budgets.c.currency == currency).values(taken=budgets.c.taken + minor)
+        update(budgets)
+        .where(budgets.c.scope == scope, budgets.c.currency == currency)
+        .values(taken=budgets.c.taken + minor)
     )
 
 

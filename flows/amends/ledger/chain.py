@@ -22,7 +22,9 @@ from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 BUCKETS = 16
 _ZERO = bytes(32)
 _MODELS: dict[str, type[f.Body]] = {
-    model.model_fields["kind"].default: model for model in f.Body.__subclasses__() if "kind" in model.model_fields
+    model.model_fields["kind"].default: model
+    for model in f.Body.__subclasses__()
+    if "kind" in model.model_fields
 }
 
 
@@ -59,7 +61,9 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     if not new:
         return {}
     query = select(heads.c.case_id, heads.c.count, heads.c.head).where(heads.c.case_id.in_(list(new)))
-    known = {row.case_id: (row.count, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))}
+    known = {
+        row.case_id: (row.count, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))
+    }
     rows: list[dict[str, Any]] = []
     moved: list[dict[str, Any]] = []
     first: list[dict[str, Any]] = []
@@ -75,7 +79,15 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
             at, text = ticks(item.at), encode(item.body)
             head = link(head, case, count, at, kind, item.actor, text)
             rows.append(
-                {"case_id": case, "seq": count, "at": at, "kind": kind, "actor": item.actor, "body": text, "hash": head}
+                {
+                    "case_id": case,
+                    "seq": count,
+                    "at": at,
+                    "kind": kind,
+                    "actor": item.actor,
+                    "body": text,
+                    "hash": head,
+                }
             )
             fact = f.Fact.model_construct(seq=count, at=item.at, actor=item.actor, body=item.body)
             written.setdefault(case, []).append(fact)
@@ -90,7 +102,9 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
         bucket[2] = _xor(bucket[2], _xor(_leaf(case, before) if case in known else _ZERO, _leaf(case, head)))
     tx.execute(insert(facts), rows)
     if first:
-        tx.execute(insert(heads), [{"case_id": m["c"], **{k: m[k] for k in ("count", "head", "mac")}} for m in first])
+        tx.execute(
+            insert(heads), [{"case_id": m["c"], **{k: m[k] for k in ("count", "head", "mac")}} for m in first]
+        )
     if moved:
         tx.execute(
             update(heads).where(heads.c.case_id == bindparam("c")).values(
@@ -100,7 +114,10 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
         )  # fmt: skip
     if material:
         tx.execute(
-            update(cases).where(cases.c.id == bindparam("c")).values(version=cases.c.version + bindparam("grown")), material
+            update(cases)
+            .where(cases.c.id == bindparam("c"))
+            .values(version=cases.c.version + bindparam("grown")),
+            material,
         )
     _add_up(tx, changes)
     return written
@@ -163,7 +180,10 @@ class Report:
 
 def verify(tx: Tx, case: int | None = None) -> Report:
     """Walk every chain (or one) from its first fact and compare it with its signed head and the totals."""
-    known = {row.case_id: row for row in tx.execute(select(heads) if case is None else select(heads).where(heads.c.case_id == case))}
+    known = {
+        row.case_id: row
+        for row in tx.execute(select(heads) if case is None else select(heads).where(heads.c.case_id == case))
+    }
     breaks: list[Break] = []
     seen: dict[int, tuple[int, bytes]] = {}
     bad: set[int] = set()
@@ -187,14 +207,18 @@ def verify(tx: Tx, case: int | None = None) -> Report:
             breaks.append(Break(id_, 0, "the head's signature is wrong"))
         elif id_ not in bad and (count, head) != (row.count, row.head):
             breaks.append(Break(id_, count, f"cut after fact {count}: the head says {row.count}"))
-    breaks += [Break(id_, 0, f"all {row.count} facts are gone") for id_, row in known.items() if id_ not in seen]
+    breaks += [
+        Break(id_, 0, f"all {row.count} facts are gone") for id_, row in known.items() if id_ not in seen
+    ]
     if case is None:
         breaks += _verify_totals(tx, known)
     return Report(len(set(seen) | set(known)), walked, tuple(breaks))
 
 
 def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
-    query = select(facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body, facts.c.hash)
+    query = select(
+        facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body, facts.c.hash
+    )
     if case is not None:
         query = query.where(facts.c.case_id == case)
     yield from tx.execute(query.order_by(facts.c.case_id, facts.c.seq))
@@ -216,7 +240,11 @@ def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
         elif row.mac != _total_mac(tx, bucket, row.cases, row.facts, row.digest):
             yield Break(0, 0, f"the signature of the ledger's total for {where} is wrong")
         elif [row.cases, row.facts] != found[:2]:
-            yield Break(0, 0, f"{where}: the ledger once had {row.cases} cases with {row.facts} facts, now {found[0]} with {found[1]}")
+            yield Break(
+                0,
+                0,
+                f"{where}: the ledger once had {row.cases} cases with {row.facts} facts, now {found[0]} with {found[1]}",
+            )
         elif row.digest != found[2]:
             yield Break(0, 0, f"{where}: a head was put back to an older state")
 

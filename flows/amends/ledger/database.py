@@ -16,7 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Select, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Select,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
@@ -41,7 +51,9 @@ class Tx:
         self.vault = vault
         self.postgres = conn.dialect.name == "postgresql"
 
-    def execute(self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None) -> CursorResult[Any]:
+    def execute(
+        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
         return self.conn.execute(statement, parameters)  # type: ignore[return-value]  # Core always gives a CursorResult
 
     def locked(self, query: Select[Any]) -> Select[Any]:
@@ -119,7 +131,10 @@ class Ledger:
         else:
             loop = asyncio.get_running_loop()
             if self._async is None or self._async[0] is not loop:
-                self._async = (loop, create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True))
+                self._async = (
+                    loop,
+                    create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True),
+                )
             engine = self._async[1]
         with translated(self.where):
             async with engine.begin() as conn:
@@ -158,7 +173,14 @@ def _sqlite_engine(path: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _settings(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cache_size=-65536", "temp_store=MEMORY"):
+        for pragma in (
+            "journal_mode=TRUNCATE",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -196,7 +218,9 @@ def _ours(error: Exception, where: str) -> LedgerError:
     if "malformed" in what or "not a database" in what or "corrupt" in what:
         return LedgerCorrupt(f"{where} is damaged: {what.splitlines()[0]}")
     if "unable to open" in what or "readonly" in what or "read-only" in what:
-        return LedgerError(f"{where} cannot be opened for writing", hint="Check the path and its permissions.")
+        return LedgerError(
+            f"{where} cannot be opened for writing", hint="Check the path and its permissions."
+        )
     if isinstance(error, OperationalError):
         return LedgerError(f"{where}: {what.splitlines()[0]}", hint="Is the database running and reachable?")
     raise error
@@ -210,5 +234,3 @@ def _in_fresh_loop(coroutine: Any) -> Any:
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
-
-

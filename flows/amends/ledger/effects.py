@@ -109,7 +109,9 @@ def plan(tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime)
         if found is None:
             rows.append(_row(draft, epochs[draft.case], now))
         elif found.state is EffectState.REJECTED:
-            again.append({"k": draft.key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)})
+            again.append(
+                {"k": draft.key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)}
+            )
     if rows:
         tx.execute(insert(effects), rows)
     if again:
@@ -180,7 +182,9 @@ def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int
 
 def pending(effect: Effect) -> Pending:
     """The part of an unsettled effect that decisions are made from. A quarantined one holds the case by its fact."""
-    return Pending(effect.key, effect.step, effect.op, effect.state.value, effect.effect_class, effect.look_at)
+    return Pending(
+        effect.key, effect.step, effect.op, effect.state.value, effect.effect_class, effect.look_at
+    )
 
 
 def _row(draft: Draft, epoch: int, now: datetime) -> dict[str, Any]:

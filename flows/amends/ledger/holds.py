@@ -25,7 +25,10 @@ class Hold:
         return self.shop in ("", shop) and self.step in ("", step)
 
     def __str__(self) -> str:
-        what = " ".join(filter(None, [self.shop and f"shop {self.shop}", self.step and f"step {self.step}"])) or "everything"
+        what = (
+            " ".join(filter(None, [self.shop and f"shop {self.shop}", self.step and f"step {self.step}"]))
+            or "everything"
+        )
         return f"{what} is held by {self.by}: {self.why}"
 
 

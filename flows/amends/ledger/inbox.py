@@ -33,13 +33,21 @@ class Waiting:
     case: int
 
 
-def receive(tx: Tx, shop: str, arrivals: Sequence[Arrival], now: datetime, *, cursor: tuple[str, str] | None = None) -> int:
+def receive(
+    tx: Tx, shop: str, arrivals: Sequence[Arrival], now: datetime, *, cursor: tuple[str, str] | None = None
+) -> int:
     """Keep new events and wake their cases; answers with how many were new. Seen ones change nothing."""
     new: list[str] = []
     for start in range(0, len(arrivals), 400):
         part = arrivals[start : start + 400]
         rows = [
-            {"shop": shop, "event": a.event, "number": a.number, "received_at": ticks(now), "body": tx.vault.seal(a.body)}
+            {
+                "shop": shop,
+                "event": a.event,
+                "number": a.number,
+                "received_at": ticks(now),
+                "body": tx.vault.seal(a.body),
+            }
             for a in part
         ]
         statement = tx.upsert(inbox).on_conflict_do_nothing(index_elements=["shop", "event"])
@@ -55,7 +63,12 @@ def waiting(tx: Tx, shop: str, ids: Sequence[int]) -> dict[int, list[Waiting]]:
     query = (
         select(inbox.c.event, inbox.c.number, inbox.c.body, inbox.c.received_at, cases.c.id)
         .join(cases, (cases.c.shop == inbox.c.shop) & (cases.c.number == inbox.c.number))
-        .where(inbox.c.shop == shop, inbox.c.applied_at.is_(None), cases.c.id.in_(list(ids)), cases.c.outcome.is_(None))
+        .where(
+            inbox.c.shop == shop,
+            inbox.c.applied_at.is_(None),
+            cases.c.id.in_(list(ids)),
+            cases.c.outcome.is_(None),
+        )
         .order_by(inbox.c.received_at, inbox.c.event)
     )
     found: dict[int, list[Waiting]] = {}

@@ -41,16 +41,29 @@ class Opening:
 
 
 def cursor(tx: Tx, shop: str, name: str) -> str:
-    return tx.execute(select(cursors.c.value).where(cursors.c.shop == shop, cursors.c.name == name)).scalar() or ""
+    return (
+        tx.execute(select(cursors.c.value).where(cursors.c.shop == shop, cursors.c.name == name)).scalar()
+        or ""
+    )
 
 
 def set_cursor(tx: Tx, shop: str, name: str, value: str, at: datetime) -> None:
     statement = tx.upsert(cursors).values(shop=shop, name=name, value=value, at=ticks(at))
-    tx.execute(statement.on_conflict_do_update(index_elements=["shop", "name"], set_={"value": value, "at": ticks(at)}))
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["shop", "name"], set_={"value": value, "at": ticks(at)}
+        )
+    )
 
 
 def take(
-    tx: Tx, shop: str, seen: Sequence[Seen], *, cursor_value: str | None = None, now: datetime, waking: bool = True
+    tx: Tx,
+    shop: str,
+    seen: Sequence[Seen],
+    *,
+    cursor_value: str | None = None,
+    now: datetime,
+    waking: bool = True,
 ) -> list[str]:
     """Store these orders and the cursor in one transaction; answers with the numbers that are new or changed.
 
@@ -89,17 +102,33 @@ def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
     for start in range(0, len(numbers), _BATCH):
         tx.execute(
             update(cases)
-            .where(cases.c.shop == shop, cases.c.number.in_(numbers[start : start + _BATCH]), cases.c.outcome.is_(None))
-            .values(wake=True, due_at=func.min(cases.c.due_at, ticks(now)) if not tx.postgres else func.least(cases.c.due_at, ticks(now)))
+            .where(
+                cases.c.shop == shop,
+                cases.c.number.in_(numbers[start : start + _BATCH]),
+                cases.c.outcome.is_(None),
+            )
+            .values(
+                wake=True,
+                due_at=func.min(cases.c.due_at, ticks(now))
+                if not tx.postgres
+                else func.least(cases.c.due_at, ticks(now)),
+            )
         )
 
 
 def due_orders(tx: Tx, shop: str, now: datetime, limit: int = 500) -> list[Order]:
     """Watched orders whose `risk_at` has come and that have no open case, soonest first."""
-    busy = select(cases.c.number).where(cases.c.shop == shop, cases.c.number == orders.c.number, cases.c.outcome.is_(None))
+    busy = select(cases.c.number).where(
+        cases.c.shop == shop, cases.c.number == orders.c.number, cases.c.outcome.is_(None)
+    )
     query = (
         select(orders.c.snapshot)
-        .where(orders.c.shop == shop, orders.c.risk_at.is_not(None), orders.c.risk_at <= ticks(now), ~busy.exists())
+        .where(
+            orders.c.shop == shop,
+            orders.c.risk_at.is_not(None),
+            orders.c.risk_at <= ticks(now),
+            ~busy.exists(),
+        )
         .order_by(orders.c.risk_at)
         .limit(limit)
     )
@@ -113,7 +142,9 @@ def judged(tx: Tx, shop: str, seen: Iterable[Seen]) -> None:
         tx.execute(
             update(orders)
             .where(orders.c.shop == shop, orders.c.number == item.order.number)
-            .values(state=late.state.value, risk_at=maybe_ticks(late.risk_at), ship_by=maybe_ticks(late.ship_by))
+            .values(
+                state=late.state.value, risk_at=maybe_ticks(late.risk_at), ship_by=maybe_ticks(late.ship_by)
+            )
         )
 
 
@@ -144,14 +175,18 @@ def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) ->
         )  # fmt: skip
         id_ = tx.execute(statement).inserted_primary_key[0]  # type: ignore[index]  # an INSERT of one row has one
         opened[opening.number] = id_
-        body = f.Opened(why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation)
+        body = f.Opened(
+            why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation
+        )
         new[id_] = [chain.New(body, now)]
         if opening.held is not None:
             new[id_].append(chain.New(opening.held, now))
     chain.append(tx, new)
     for start in range(0, len(done_with), _BATCH):
         part = done_with[start : start + _BATCH]
-        tx.execute(update(orders).where(orders.c.shop == shop, orders.c.number.in_(part)).values(risk_at=None))
+        tx.execute(
+            update(orders).where(orders.c.shop == shop, orders.c.number.in_(part)).values(risk_at=None)
+        )
     return opened
 
 
@@ -160,7 +195,9 @@ def _last_cases(tx: Tx, shop: str, numbers: Sequence[str]) -> dict[str, Any]:
     for start in range(0, len(numbers), _BATCH):
         part = numbers[start : start + _BATCH]
         query = select(cases.c.number, cases.c.generation, cases.c.outcome, cases.c.closed_state)
-        rows = tx.execute(query.where(cases.c.shop == shop, cases.c.number.in_(part)).order_by(cases.c.generation))
+        rows = tx.execute(
+            query.where(cases.c.shop == shop, cases.c.number.in_(part)).order_by(cases.c.generation)
+        )
         found |= {row.number: row for row in rows}
     return found
 

@@ -62,14 +62,18 @@ def keep_shop(tx: Tx, shop: str, owner: str) -> bool:
 
 def free_shop(tx: Tx, shop: str, owner: str) -> None:
     tx.execute(
-        update(shop_leases).where(shop_leases.c.shop == shop, shop_leases.c.owner == owner).values(until=0, owner="")
+        update(shop_leases)
+        .where(shop_leases.c.shop == shop, shop_leases.c.owner == owner)
+        .values(until=0, owner="")
     )
 
 
 def keep_cases(tx: Tx, owner: str, ids: Iterable[int]) -> None:
     """Prolong the leases on these cases, where they are still ours."""
     tx.execute(
-        update(cases).where(cases.c.id.in_(list(ids)), cases.c.lease_owner == owner).values(lease_until=real_ticks() + _length())
+        update(cases)
+        .where(cases.c.id.in_(list(ids)), cases.c.lease_owner == owner)
+        .values(lease_until=real_ticks() + _length())
     )
 
 

@@ -17,7 +17,10 @@ Values = Mapping[str, bytes]
 
 def keys(tx: Tx, ids: Sequence[int], *, make: bool = False) -> dict[int, CaseKey]:
     """The keys of cases; `make` gives a new one to each case that has none."""
-    found = {row.case_id: tx.vault.open_case_key(row.wrapped) for row in tx.execute(select(case_keys).where(case_keys.c.case_id.in_(list(ids))))}
+    found = {
+        row.case_id: tx.vault.open_case_key(row.wrapped)
+        for row in tx.execute(select(case_keys).where(case_keys.c.case_id.in_(list(ids))))
+    }
     if make:
         rows = []
         for case in ids:

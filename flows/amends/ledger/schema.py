@@ -55,7 +55,13 @@ orders = Table(
     Column("after_sales", String, nullable=False),
     Column("customer", String, nullable=False),
     Column("snapshot", Text, nullable=False),
-    Index("ix_orders_watched", "shop", "risk_at", sqlite_where=text("risk_at IS NOT NULL"), postgresql_where=text("risk_at IS NOT NULL")),
+    Index(
+        "ix_orders_watched",
+        "shop",
+        "risk_at",
+        sqlite_where=text("risk_at IS NOT NULL"),
+        postgresql_where=text("risk_at IS NOT NULL"),
+    ),
 )
 
 cases = Table(
@@ -195,10 +201,18 @@ inbox = Table(
     Column("event", String, primary_key=True),
     Column("number", String, nullable=False),
     Column("received_at", Time, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # encrypted with the ledger's key: it may hold a customer's words
+    Column(
+        "body", LargeBinary, nullable=False
+    ),  # encrypted with the ledger's key: it may hold a customer's words
     Column("applied_at", Time),
     Column("case_id", _ID),
-    Index("ix_inbox_waiting", "shop", "number", sqlite_where=text("applied_at IS NULL"), postgresql_where=text("applied_at IS NULL")),
+    Index(
+        "ix_inbox_waiting",
+        "shop",
+        "number",
+        sqlite_where=text("applied_at IS NULL"),
+        postgresql_where=text("applied_at IS NULL"),
+    ),
 )
 
 tasks = Table(
@@ -219,7 +233,13 @@ tasks = Table(
     Column("outcome", String),
     Column("done_by", String),
     UniqueConstraint("effect", "kind", "case_id"),
-    Index("ix_tasks_open", "shop", "due_at", sqlite_where=text("done_at IS NULL"), postgresql_where=text("done_at IS NULL")),
+    Index(
+        "ix_tasks_open",
+        "shop",
+        "due_at",
+        sqlite_where=text("done_at IS NULL"),
+        postgresql_where=text("done_at IS NULL"),
+    ),
 )
 
 approval_lists = Table(

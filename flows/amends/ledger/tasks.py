@@ -78,7 +78,9 @@ def get(tx: Tx, id_: int) -> Task:
     return _task(row)
 
 
-def listing(tx: Tx, *, shop: str | None = None, open_only: bool = True, kind: str | None = None) -> list[Task]:
+def listing(
+    tx: Tx, *, shop: str | None = None, open_only: bool = True, kind: str | None = None
+) -> list[Task]:
     """Tasks, the soonest due first."""
     query = select(tasks).order_by(tasks.c.due_at, tasks.c.id)
     if shop is not None:
@@ -109,7 +111,11 @@ def drop_for_effect(tx: Tx, effect: str, *, outcome: str, now: datetime) -> list
     query = select(tasks.c.id).where(tasks.c.effect == effect, tasks.c.done_at.is_(None))
     ids = [row.id for row in tx.execute(query)]
     if ids:
-        tx.execute(update(tasks).where(tasks.c.id.in_(ids)).values(done_at=ticks(now), outcome=outcome, done_by="seen"))
+        tx.execute(
+            update(tasks)
+            .where(tasks.c.id.in_(ids))
+            .values(done_at=ticks(now), outcome=outcome, done_by="seen")
+        )
     return ids
 
 

@@ -25,7 +25,10 @@ class Vault:
 
     def __init__(self, master: bytes, *, random: Callable[[int], bytes] = os.urandom) -> None:
         if len(master) != 32:
-            raise LedgerError("the ledger's key must be 32 bytes", hint="Make one with `amends init`, or restore the one you had.")
+            raise LedgerError(
+                "the ledger's key must be 32 bytes",
+                hint="Make one with `amends init`, or restore the one you had.",
+            )
         self._random = random
         self._master = AESGCM(_derive(master, b"wrap"))
         self._sign = _derive(master, b"sign")
@@ -37,7 +40,9 @@ class Vault:
         try:
             return cls(urlsafe_b64decode(text.strip().encode()))
         except ValueError as error:
-            raise LedgerError("the ledger's key is not 32 bytes in base64", hint="See `[ledger] key` in config/README.md.") from error
+            raise LedgerError(
+                "the ledger's key is not 32 bytes in base64", hint="See `[ledger] key` in config/README.md."
+            ) from error
 
     @classmethod
     def from_file(cls, path: Path) -> Vault:
@@ -72,10 +77,13 @@ class Vault:
 
     def open_case_key(self, wrapped: bytes) -> CaseKey:
         try:
-            return CaseKey(self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], b"case-key"), self._random)
+            return CaseKey(
+                self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], b"case-key"), self._random
+            )
         except InvalidTag as error:
             raise LedgerError(
-                "the ledger's key does not fit this ledger", hint="Use the key with which the ledger was made."
+                "the ledger's key does not fit this ledger",
+                hint="Use the key with which the ledger was made.",
             ) from error
 
     def seal(self, value: bytes) -> bytes:

@@ -25,7 +25,16 @@ from amends.ledger.schema import (
     ticks,
 )
 
-__all__ = ["CaseLine", "OrderLine", "Tx", "case_id", "case_lines", "count_cases", "opened_since", "order_lines"]
+__all__ = [
+    "CaseLine",
+    "OrderLine",
+    "Tx",
+    "case_id",
+    "case_lines",
+    "count_cases",
+    "opened_since",
+    "order_lines",
+]
 
 LATE = ("overdue", "shipped-late", "stalled")
 
@@ -76,7 +85,10 @@ def order_lines(
     """Orders in these states, the soonest deadline first. A watched order past its deadline counts as overdue."""
     query = (
         select(orders, cases.c.id, cases.c.stage, cases.c.next_step, cases.c.why, cases.c.due_at)
-        .outerjoin(cases, (cases.c.shop == orders.c.shop) & (cases.c.number == orders.c.number) & cases.c.outcome.is_(None))
+        .outerjoin(
+            cases,
+            (cases.c.shop == orders.c.shop) & (cases.c.number == orders.c.number) & cases.c.outcome.is_(None),
+        )
         .where(orders.c.state.in_(list(states)))
         .order_by(orders.c.ship_by, orders.c.number)
     )
@@ -122,22 +134,30 @@ def case_lines(
 def case_id(tx: Tx, text: str) -> int:
     """A case by its number or by its order's number (the newest generation). Raises `CaseError`."""
     if text.isdigit():
-        row = tx.execute(select(cases.c.id).where(cases.c.id == int(text))).first() if len(text) < 19 else None
+        row = (
+            tx.execute(select(cases.c.id).where(cases.c.id == int(text))).first() if len(text) < 19 else None
+        )
         if row is not None:
             return int(row.id)
     query = select(cases.c.id, cases.c.shop).where(cases.c.number == text).order_by(cases.c.generation.desc())
     rows = tx.execute(query).all()
     shops = sorted({row.shop for row in rows})
     if len(shops) > 1:
-        raise CaseError(f"order {text} exists in several shops: {', '.join(shops)}", hint="Give the case's own number.")
+        raise CaseError(
+            f"order {text} exists in several shops: {', '.join(shops)}", hint="Give the case's own number."
+        )
     if not rows:
-        raise CaseError(f"there is no case {text!r}, and no case of an order of that number", hint="See `amends cases`.")
+        raise CaseError(
+            f"there is no case {text!r}, and no case of an order of that number", hint="See `amends cases`."
+        )
     return int(rows[0].id)
 
 
 def opened_since(tx: Tx, shop: str, since: datetime) -> int:
     """How many cases were opened from then on."""
-    query = select(func.count()).select_from(cases).where(cases.c.shop == shop, cases.c.opened_at > ticks(since))
+    query = (
+        select(func.count()).select_from(cases).where(cases.c.shop == shop, cases.c.opened_at > ticks(since))
+    )
     return int(tx.execute(query).scalar() or 0)
 
 
@@ -177,7 +197,10 @@ def count_effects(tx: Tx, shop: str | None = None) -> dict[str, dict[str, int]]:
 
 def forgotten(tx: Tx) -> list[int]:
     """Open cases without a due time: there must never be one."""
-    return [row.id for row in tx.execute(select(cases.c.id).where(cases.c.outcome.is_(None), cases.c.due_at.is_(None)))]
+    return [
+        row.id
+        for row in tx.execute(select(cases.c.id).where(cases.c.outcome.is_(None), cases.c.due_at.is_(None)))
+    ]
 
 
 def last_sweeps(tx: Tx, shop: str | None = None, limit: int = 10) -> list[dict[str, Any]]:
@@ -186,7 +209,13 @@ def last_sweeps(tx: Tx, shop: str | None = None, limit: int = 10) -> list[dict[s
     if shop is not None:
         query = query.where(sweeps.c.shop == shop)
     return [
-        {"id": r.id, "shop": r.shop, "started_at": moment(r.started_at), "ended_at": maybe_moment(r.ended_at), **json.loads(r.counts)}
+        {
+            "id": r.id,
+            "shop": r.shop,
+            "started_at": moment(r.started_at),
+            "ended_at": maybe_moment(r.ended_at),
+            **json.loads(r.counts),
+        }
         for r in tx.execute(query)
     ]
 
@@ -196,4 +225,7 @@ def facts_of_kind(tx: Tx, kind: str, shop: str | None = None) -> list[tuple[int,
     query = select(facts.c.case_id, facts.c.at, facts.c.body).where(facts.c.kind == kind)
     if shop is not None:
         query = query.join(cases, cases.c.id == facts.c.case_id).where(cases.c.shop == shop)
-    return [(row.case_id, moment(row.at), row.body) for row in tx.execute(query.order_by(facts.c.case_id, facts.c.seq))]
+    return [
+        (row.case_id, moment(row.at), row.body)
+        for row in tx.execute(query.order_by(facts.c.case_id, facts.c.seq))
+    ]

@@ -98,9 +98,16 @@ class End:
     keep: bool = False  # the worker goes on with this case: the lease stays
 
 
-def claim(tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Sequence[int] | None = None) -> list[Claim]:
+def claim(
+    tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Sequence[int] | None = None
+) -> list[Claim]:
     """Take a lease on due cases, soonest first, and load what is needed to decide on them."""
-    ripe = [cases.c.shop == shop, cases.c.due_at.is_not(None), cases.c.due_at <= ticks(now), leases.free(leases.real_ticks())]
+    ripe = [
+        cases.c.shop == shop,
+        cases.c.due_at.is_not(None),
+        cases.c.due_at <= ticks(now),
+        leases.free(leases.real_ticks()),
+    ]
     if only is not None:
         ripe.append(cases.c.id.in_(list(only)))
     due = select(cases.c.id).where(*ripe).order_by(cases.c.due_at, cases.c.id).limit(limit)
@@ -113,7 +120,9 @@ def claim(tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Seq
         update(cases)
         .where(cases.c.id.in_(ids))
         .values(lease_owner=owner, lease_until=leases.lease_end(), epoch=cases.c.epoch + 1, wake=False)
-        .returning(cases.c.id, cases.c.number, cases.c.epoch, cases.c.playbook, cases.c.policy, cases.c.failures)
+        .returning(
+            cases.c.id, cases.c.number, cases.c.epoch, cases.c.playbook, cases.c.policy, cases.c.failures
+        )
     )
     rows = {row.id: row for row in tx.execute(taken)}
     found = chain.load(tx, ids)
@@ -124,9 +133,24 @@ def claim(tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Seq
     claims = []
     for id_ in ids:
         row = rows[id_]
-        pending = [effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED]
+        pending = [
+            effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED
+        ]
         snapshot = fold(found[id_], case=id_, shop=shop, number=row.number, pending=pending, blocked=block)
-        claims.append(Claim(id_, shop, row.number, row.epoch, row.playbook, row.policy, row.failures, snapshot, open_effects[id_], held_steps))
+        claims.append(
+            Claim(
+                id_,
+                shop,
+                row.number,
+                row.epoch,
+                row.playbook,
+                row.policy,
+                row.failures,
+                snapshot,
+                open_effects[id_],
+                held_steps,
+            )
+        )
     return claims
 
 
@@ -144,7 +168,9 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
             answer[claim_.id] = Refusal("lost", "another worker has taken the case over")
             continue
         if state[claim_.id]:
-            answer[claim_.id] = Refusal("changed", "something about the case came in meanwhile: look again first")
+            answer[claim_.id] = Refusal(
+                "changed", "something about the case came in meanwhile: look again first"
+            )
             continue
         steps = {draft.step.value for draft in item.drafts}
         block = next((h for h in blocks for step in steps if h.bears_on(claim_.shop, step)), None)
@@ -152,7 +178,9 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
             answer[claim_.id] = Refusal("held", str(block))
             continue
         known = effects.by_key(tx, [draft.key for draft in item.drafts])
-        fresh = any(d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts)
+        fresh = any(
+            d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts
+        )
         if item.yes is not None and fresh:
             yes = item.yes
             if not approvals.use(tx, claim_.id, yes.what, version=yes.version, amount=yes.amount, now=now):
@@ -202,12 +230,16 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
     for end in kept:
         for opening in end.tasks:
             number = tasks.open_task(tx, opening, now)
-            body = f.TaskOpened(task=str(number), what=opening.kind, effect=opening.effect, due_at=opening.due_at)
+            body = f.TaskOpened(
+                task=str(number), what=opening.kind, effect=opening.effect, due_at=opening.due_at
+            )
             if number not in tasks.known(end.claim.snapshot):
                 end.facts.append(chain.New(body, now))
         for effect in end.seen_tasks:
             for number in tasks.drop_for_effect(tx, effect, outcome="seen", now=now):
-                done = f.TaskDone(task=str(number), what="", outcome="seen", by="platform", note="seen by its own state")
+                done = f.TaskDone(
+                    task=str(number), what="", outcome="seen", by="platform", note="seen by its own state"
+                )
                 end.facts.append(chain.New(done, now))
         for round_ in end.release_rounds:
             budgets.release(tx, end.claim.id, round_, now)
@@ -241,7 +273,12 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             let_go,
         )  # fmt: skip
     if kept_on:
-        tx.execute(update(cases).where(cases.c.id == bindparam("c")).values(**common, lease_until=leases.lease_end()), kept_on)
+        tx.execute(
+            update(cases)
+            .where(cases.c.id == bindparam("c"))
+            .values(**common, lease_until=leases.lease_end()),
+            kept_on,
+        )
     return written, lost
 
 
@@ -267,13 +304,19 @@ def _freeze(tx: Tx, ends: Sequence[End], now: datetime) -> None:
 def append_outside(tx: Tx, case: int, bodies: Sequence[f.Body], *, actor: str, now: datetime) -> list[f.Fact]:
     """Append what a person or the platform did to a case, and make it due at once, whoever holds its lease."""
     written = chain.append(tx, {case: [chain.New(body, now, actor) for body in bodies]})
-    tx.execute(update(cases).where(cases.c.id == case, cases.c.outcome.is_(None)).values(due_at=ticks(now), wake=True))
+    tx.execute(
+        update(cases)
+        .where(cases.c.id == case, cases.c.outcome.is_(None))
+        .values(due_at=ticks(now), wake=True)
+    )
     return written.get(case, [])
 
 
 def _leased(tx: Tx, claims: Sequence[Claim]) -> dict[int, bool]:
     """Which of these leases are still ours (by epoch), each with whether its case was woken meanwhile."""
     epochs = {item.id: item.epoch for item in claims}
-    query = select(cases.c.id, cases.c.epoch, cases.c.wake).where(cases.c.id.in_(list(epochs)), cases.c.lease_owner.is_not(None))
+    query = select(cases.c.id, cases.c.epoch, cases.c.wake).where(
+        cases.c.id.in_(list(epochs)), cases.c.lease_owner.is_not(None)
+    )
     rows = tx.execute(tx.locked(query.order_by(cases.c.id)))
     return {row.id: row.wake for row in rows if row.epoch == epochs[row.id]}

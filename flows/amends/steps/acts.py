@@ -109,7 +109,9 @@ def _over_cap(shop: Shop, turn: Turn, cap: str) -> None:
     if shop.terms(turn.claim.playbook).playbook.cap_reached == "ask":
         turn.add(f.Held(why=f"{last.offer.remedy} does not fit under {cap}", by="amends", cause="approval"))
         return
-    offer = last.offer.model_copy(update={"remedy": None, "why": f"{last.offer.why}; {cap} is used up, so no remedy"})
+    offer = last.offer.model_copy(
+        update={"remedy": None, "why": f"{last.offer.why}; {cap} is used up, so no remedy"}
+    )
     turn.add(
         f.Proposed(
             round=last.number, offer=offer, policy=last.policy, notice=last.notice, over_cap=cap,
@@ -130,7 +132,9 @@ def _act(shop: Shop, turn: Turn, effect: Effect) -> Act:
 
 async def resume(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Settle what these cases have under way: effects planned and not sent, sent and not answered, or uncertain."""
-    acts = [_act(shop, turn, effect) for turn in turns for effect in turn.claim.effects if _ripe(turn, effect)]
+    acts = [
+        _act(shop, turn, effect) for turn in turns for effect in turn.claim.effects if _ripe(turn, effect)
+    ]
     touched = {act.turn.claim.id for act in acts}
     idle = [turn for turn in turns if turn.claim.id not in touched]
     for turn in idle:
@@ -171,14 +175,20 @@ async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
     going = [turn for turn in turns if keys[turn.claim.id]]
     stopped: set[int] = set()
     if going:
-        ready = await shop.ledger.run(work.mark_sent, [turn.claim for turn in going], {t.claim.id: keys[t.claim.id] for t in going}, now)
+        ready = await shop.ledger.run(
+            work.mark_sent, [turn.claim for turn in going], {t.claim.id: keys[t.claim.id] for t in going}, now
+        )
         crashpoint("after-sent")
-        stopped = {turn.claim.id for turn in going} - ready  # lost or held: nothing was sent, its effects stay planned
+        stopped = {
+            turn.claim.id for turn in going
+        } - ready  # lost or held: nothing was sent, its effects stay planned
         acts = [act for act in acts if act.turn.claim.id not in stopped]
         sending = [act for act in sending if act.turn.claim.id in ready]
         kept, cipher = await shop.ledger.run(persons.load_with_keys, sorted(ready))
         gate = asyncio.Semaphore(shop.connector_spec.in_flight)
-        await asyncio.gather(*(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now) for act in sending))
+        await asyncio.gather(
+            *(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now) for act in sending)
+        )
         crashpoint("after-send")
         for act in sending:
             key = cipher.get(act.turn.claim.id)
@@ -248,7 +258,9 @@ def _target(shop: Shop, effect: Effect) -> Any:
     return shop.connector
 
 
-async def _send(shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime) -> None:
+async def _send(
+    shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime
+) -> None:
     effect, operation = act.effect, act.operation
     if operation.how == "by-hand":
         return
@@ -366,12 +378,30 @@ async def hold_shop(shop: Shop, error: AmendsError, now: datetime) -> None:
     await shop.ledger.run(holds.hold, shop=shop.name, step="", by="amends", why=why, at=now)
 
 
-def draft(turn: Turn, shop: Shop, step: f.Step, op: str, kind: str, round_: int, request: str, **more: Any) -> Draft:
+def draft(
+    turn: Turn, shop: Shop, step: f.Step, op: str, kind: str, round_: int, request: str, **more: Any
+) -> Draft:
     """A draft of this turn's case, with the effect class that its operation declares."""
     via = more.get("via", "platform")
     operation = shop.operation(op, kind, via)
-    klass = "by-hand" if operation.how == "by-hand" else operation.effect if operation.effect != "none" else "blind"
+    klass = (
+        "by-hand"
+        if operation.how == "by-hand"
+        else operation.effect
+        if operation.effect != "none"
+        else "blind"
+    )
     claim = turn.claim
     return Draft(
-        claim.id, claim.shop, claim.number, turn.case.generation, step, round_, op, kind, klass, request, **more
+        claim.id,
+        claim.shop,
+        claim.number,
+        turn.case.generation,
+        step,
+        round_,
+        op,
+        kind,
+        klass,
+        request,
+        **more,
     )

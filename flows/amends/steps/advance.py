@@ -53,7 +53,9 @@ async def directly(name: str, step: StepFunction, shop: Shop, turns: Sequence[Tu
     return await step(shop, turns)
 
 
-async def advance(shop: Shop, *, run: Runner = directly, only: Sequence[int] | None = None, limit: int = BATCH) -> Moved:
+async def advance(
+    shop: Shop, *, run: Runner = directly, only: Sequence[int] | None = None, limit: int = BATCH
+) -> Moved:
     """Advance due cases, batch by batch, until none is due (or those of `only` are not)."""
     moved = Moved()
     taken: Counter[int] = Counter()
@@ -83,7 +85,11 @@ async def _advance_batch(
         taken.update(turn.claim.id for turn in held)
         for turn in held:
             if taken[turn.claim.id] > MOVES and turn.next is not None and turn.next.do == "step":
-                fail(shop, turn, RuntimeError(f"more than {MOVES} moves in one sweep, the next: {turn.next.why}"))
+                fail(
+                    shop,
+                    turn,
+                    RuntimeError(f"more than {MOVES} moves in one sweep, the next: {turn.next.why}"),
+                )
         groups = _groups(shop, held)
         held = []
         for (name, step), group in groups.items():
@@ -97,7 +103,9 @@ async def _advance_batch(
     return len(turns)
 
 
-async def _run_guarded(name: str, step: StepFunction, shop: Shop, group: list[Turn], run: Runner) -> list[Turn]:
+async def _run_guarded(
+    name: str, step: StepFunction, shop: Shop, group: list[Turn], run: Runner
+) -> list[Turn]:
     """A fault of the step itself makes its cases rest; the ledger's own errors stop the sweep."""
     from amends.errors import LedgerError
 
@@ -140,6 +148,8 @@ def _open_effects(turn: Turn) -> bool:
 def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
     """Turn a customer's answer into a fact; one that a person must read becomes a task."""
     turn.applied.append(event.event)
+    if not event.body:
+        return  # only word that something changed: the order is looked at anyway
     reply = Reply.model_validate_json(event.body)
     contacted = [r for r in turn.case.rounds if r.contacted_at is not None]
     number = reply.round if reply.round is not None else contacted[-1].number if contacted else None
@@ -160,9 +170,12 @@ def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
         turn.texts[f"reply:{event.event}"] = reply.text.encode()
     turn.add(
         f.Replied(
-            round=known.number, answer=reply.answer, event=event.event, via="platform", ship_by=reply.ship_by, remedy=reply.remedy
+            round=known.number,
+            answer=reply.answer,
+            event=event.event,
+            via="platform",
+            ship_by=reply.ship_by,
+            remedy=reply.remedy,
         ),
         actor="customer",
     )
-
-

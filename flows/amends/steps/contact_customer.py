@@ -36,8 +36,12 @@ async def contact_customer(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
         guarded(shop, turn, partial(propose, shop, turn, left[turn.claim.id]))
         if not turn.failed:
             decide_turn(shop, turn)
-    sending = [t for t in turns if not t.failed and (t not in fresh or (t.next and t.next.step is f.Step.CONTACT))]
-    sent_before, personal = await shop.ledger.run(_known, [t.claim.id for t in sending]) if sending else ({}, {})
+    sending = [
+        t for t in turns if not t.failed and (t not in fresh or (t.next and t.next.step is f.Step.CONTACT))
+    ]
+    sent_before, personal = (
+        await shop.ledger.run(_known, [t.claim.id for t in sending]) if sending else ({}, {})
+    )
     plans, going = [], []
     for turn in sending:
         known = (sent_before[turn.claim.id], personal.get(turn.claim.id, {}))
@@ -113,7 +117,9 @@ def _checked(shop: Shop, turn: Turn, offer: object) -> Offer:
         if amount > order.amount:
             raise PluginError(f"policy {name} offers {amount}, more than the order's {order.amount}")
     if offer.new_ship_by is not None and offer.new_ship_by <= turn.now:
-        raise PluginError(f"policy {name} promises a ship date that has passed: {offer.new_ship_by:%Y-%m-%d %H:%M} UTC")
+        raise PluginError(
+            f"policy {name} promises a ship date that has passed: {offer.new_ship_by:%Y-%m-%d %H:%M} UTC"
+        )
     return offer
 
 
@@ -127,7 +133,9 @@ def _notice(turn: Turn, offer: Offer) -> str:
     return "first-definite" if offer.new_ship_by - first <= timedelta(days=30) else "first-indefinite"
 
 
-def _plan(shop: Shop, turn: Turn, earlier: Sequence[Effect], personal: Mapping[str, bytes]) -> work.Plan | None:
+def _plan(
+    shop: Shop, turn: Turn, earlier: Sequence[Effect], personal: Mapping[str, bytes]
+) -> work.Plan | None:
     """The message to send, by the first way that has not refused; None where none is left."""
     last = turn.case.last
     if last is None:
@@ -139,13 +147,28 @@ def _plan(shop: Shop, turn: Turn, earlier: Sequence[Effect], personal: Mapping[s
         )
         turn.add(
             f.Proposed(
-                round=last.number, offer=offer, policy=last.policy, notice=last.notice, state=acts.lateness_state(shop, turn)
+                round=last.number,
+                offer=offer,
+                policy=last.policy,
+                notice=last.notice,
+                state=acts.lateness_state(shop, turn),
             )
         )
         return _plan(shop, turn, earlier, personal)
     ways = shop.terms(turn.claim.playbook).playbook.channels
-    refused = {e.via: e.error for e in earlier if e.op == "message" and e.round == last.number and e.state is EffectState.REJECTED}
-    way = next((way for way in ways if way not in refused and shop.operation("message", "message", way).how != "unsupported"), None)
+    refused = {
+        e.via: e.error
+        for e in earlier
+        if e.op == "message" and e.round == last.number and e.state is EffectState.REJECTED
+    }
+    way = next(
+        (
+            way
+            for way in ways
+            if way not in refused and shop.operation("message", "message", way).how != "unsupported"
+        ),
+        None,
+    )
     if way is None:
         why = "; ".join(f"{via}: {error}" for via, error in refused.items()) or "no way is configured"
         turn.add(f.Unreached(round=last.number, why=why))
@@ -165,11 +188,15 @@ def _message(shop: Shop, turn: Turn, last: Round, way: str, personal: Mapping[st
     )  # fmt: skip
     body, apart = split(request)
     detail = "" if way == "platform" else way
-    draft = acts.draft(turn, shop, f.Step.CONTACT, "message", "message", last.number, body, via=way, detail=detail)
+    draft = acts.draft(
+        turn, shop, f.Step.CONTACT, "message", "message", last.number, body, via=way, detail=detail
+    )
     plan = work.Plan(turn.claim, [draft], texts={text_name(draft.key): apart["texts"]})
     amount = last.offer.remedy.amount if last.offer.remedy else None
     if amount is not None:
-        plan.share = work.Share(last.number, amount, shop.scopes(order.number, order.customer, amount.currency))
+        plan.share = work.Share(
+            last.number, amount, shop.scopes(order.number, order.customer, amount.currency)
+        )
         limit = shop.terms(turn.claim.playbook).playbook.approve.remedy_over
         if limit is not None and (amount.currency != limit.currency or amount > limit):
             plan.yes = work.Yes(f"{f.Step.CONTACT.value}:{last.number}", turn.case.version, amount)

@@ -53,7 +53,9 @@ def evidence_files(shop: Shop, case: Snapshot, record: Record, instance: str) ->
             files.append(_file(name.removeprefix("file:"), "application/octet-stream", content))
     size = sum(len(file.content) for file in files)
     if size > LARGEST:
-        raise CaseError(f"the evidence of case {case.case} has {size} bytes, more than {LARGEST}: choose files by hand")
+        raise CaseError(
+            f"the evidence of case {case.case} has {size} bytes, more than {LARGEST}: choose files by hand"
+        )
     return tuple(files)
 
 
@@ -88,7 +90,13 @@ def _texts(record: Record) -> dict[str, str]:
 
 def _facts_json(record: Record) -> bytes:
     rows = [
-        {"seq": fact.seq, "at": fact.at.isoformat(), "actor": fact.actor, "kind": fact.body.kind, "body": json.loads(chain.encode(fact.body))}
+        {
+            "seq": fact.seq,
+            "at": fact.at.isoformat(),
+            "actor": fact.actor,
+            "kind": fact.body.kind,
+            "body": json.loads(chain.encode(fact.body)),
+        }
         for fact in record.facts
     ]
     return json.dumps(rows, ensure_ascii=False, indent=1).encode()
@@ -155,7 +163,13 @@ def pack(tx: Tx, case: int, target: Path, zone: ZoneInfo) -> dict[str, Any]:
             info.external_attr = 0o600 << 16
             archive.writestr(info, contents[name], zipfile.ZIP_DEFLATED)
     target.write_bytes(buffer.getvalue())
-    return {"case": case, "file": str(target), "files": len(contents), "facts": len(links), "verified": not report.breaks}
+    return {
+        "case": case,
+        "file": str(target),
+        "files": len(contents),
+        "facts": len(links),
+        "verified": not report.breaks,
+    }
 
 
 def _safe(name: str) -> str:

@@ -59,7 +59,13 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
             turn.add(f.Looked(instance=act.instance))
         else:
             turn.add(
-                f.Ruled(instance=act.instance, verdict=ruling.verdict, ref=ruling.ref, by=shop.desk_spec.name, note=ruling.note),
+                f.Ruled(
+                    instance=act.instance,
+                    verdict=ruling.verdict,
+                    ref=ruling.ref,
+                    by=shop.desk_spec.name,
+                    note=ruling.note,
+                ),
                 actor=shop.desk_spec.name,
             )
 
@@ -110,7 +116,9 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     op = _OPS.get(instance, "legal")
     operation = shop.operation(op, op)
     if operation.how == "unsupported":
-        raise AmendsError(f"{shop.desk_spec.name} cannot {op}", hint="Name another desk in the shop's config.")
+        raise AmendsError(
+            f"{shop.desk_spec.name} cannot {op}", hint="Name another desk in the shop's config."
+        )
     words = filing_text(shop, turn, instance, record.facts)
     files = evidence_files(shop, turn.case, record, instance)
     request = Filing(
@@ -118,7 +126,9 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
         instance=instance, text=words.body, dispute=order.dispute, files=files,
     )  # fmt: skip
     body, apart = split(request)
-    draft = acts.draft(turn, shop, step, op, op, len(turn.case.rounds), body, detail=instance if op == "legal" else "")
+    draft = acts.draft(
+        turn, shop, step, op, op, len(turn.case.rounds), body, detail=instance if op == "legal" else ""
+    )
     plan = work.Plan(turn.claim, [draft], texts={text_name(draft.key): apart["texts"]})
     needed = {"complaint": "complaint", "arbitration": "arbitration", "legal": "legal"}.get(instance)
     approve = shop.terms(turn.claim.playbook).playbook.approve

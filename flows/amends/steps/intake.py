@@ -97,7 +97,13 @@ def _opening(shop: Shop, item: intake.Seen, now: datetime, *, first: bool) -> in
         why = f"its deadline lies more than {show_duration(shop.playbook.backfill)} before the first run"
         held = f.Held(why=why, by="amends", cause="backfill")
     return intake.Opening(
-        item.order.number, late.state, f"{late.state.value}: {late.why}", shop.playbook.version, shop.policy_version, now, held
+        item.order.number,
+        late.state,
+        f"{late.state.value}: {late.why}",
+        shop.playbook.version,
+        shop.policy_version,
+        now,
+        held,
     )
 
 

@@ -26,7 +26,9 @@ def tell(fact: f.Fact) -> str:
             return f"the policy offers nothing: {body.offer.why}"
         case f.Proposed():
             what = str(body.offer.remedy) if body.offer.remedy else "an explanation"
-            date = f", to ship by {body.offer.new_ship_by:%Y-%m-%d %H:%M} UTC" if body.offer.new_ship_by else ""
+            date = (
+                f", to ship by {body.offer.new_ship_by:%Y-%m-%d %H:%M} UTC" if body.offer.new_ship_by else ""
+            )
             return f"offer {body.round} proposed: {what}{date}, because {body.offer.why}"
         case f.Contacted():
             until = f", a reply by {body.reply_by:%Y-%m-%d %H:%M} UTC" if body.reply_by else ""
@@ -41,7 +43,9 @@ def tell(fact: f.Fact) -> str:
         case f.SettlementRequested():
             return f"{body.remedy} asked for; the platform reviews it"
         case f.Settled():
-            return f"{body.remedy or 'nothing'} given" + (" (seen by the order's own state)" if body.seen else "")
+            return f"{body.remedy or 'nothing'} given" + (
+                " (seen by the order's own state)" if body.seen else ""
+            )
         case f.SettlementRejected():
             return f"{body.remedy} was refused: {body.why}"
         case f.Extended():
@@ -75,7 +79,9 @@ def tell(fact: f.Fact) -> str:
             end = "; a person finds out" if body.quarantined else "; looked for later"
             return f"what became of {body.act} is not known ({body.why}){end}"
         case f.Cleared():
-            return f"found out: {'it was done' if body.done else 'it was not done'}" + (f" ({body.note})" if body.note else "")
+            return f"found out: {'it was done' if body.done else 'it was not done'}" + (
+                f" ({body.note})" if body.note else ""
+            )
         case f.Erased():
             return "personal values erased"
         case f.Closed():

@@ -13,19 +13,34 @@ from amends.steps.requests import request_of
 
 
 def confirmed(
-    effect: Effect, receipt: Receipt, *, at: datetime, playbook: Playbook, digest: str = "", seen: bool = False
+    effect: Effect,
+    receipt: Receipt,
+    *,
+    at: datetime,
+    playbook: Playbook,
+    digest: str = "",
+    seen: bool = False,
 ) -> f.Body | None:
     """The fact that follows where the act took place."""
     request = request_of(effect)
     match request:
         case Message():
             return f.Contacted(
-                round=effect.round, via=effect.via, effect=effect.key, ref=receipt.ref, reply_by=request.reply_by, digest=digest
+                round=effect.round,
+                via=effect.via,
+                effect=effect.key,
+                ref=receipt.ref,
+                reply_by=request.reply_by,
+                digest=digest,
             )
         case Grant():
             if receipt.state == "requested":
-                return f.SettlementRequested(round=effect.round, remedy=request.remedy, effect=effect.key, ref=receipt.ref)
-            return f.Settled(round=effect.round, remedy=request.remedy, effect=effect.key, ref=receipt.ref, seen=seen)
+                return f.SettlementRequested(
+                    round=effect.round, remedy=request.remedy, effect=effect.key, ref=receipt.ref
+                )
+            return f.Settled(
+                round=effect.round, remedy=request.remedy, effect=effect.key, ref=receipt.ref, seen=seen
+            )
         case Extension():
             return f.Extended(round=effect.round, until=request.until, effect=effect.key, seen=seen)
         case Filing():

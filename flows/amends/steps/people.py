@@ -35,17 +35,32 @@ def reply(
     texts = {f"reply:by-hand-{snapshot.count}": note.encode()} if note else {}
     persons.store(tx, {case: texts} if texts else {})
     body = f.Replied(
-        round=last.number, answer=answer, event=f"by-hand-{snapshot.count}", via="by-hand", ship_by=ship_by, remedy=remedy
+        round=last.number,
+        answer=answer,
+        event=f"by-hand-{snapshot.count}",
+        via="by-hand",
+        ship_by=ship_by,
+        remedy=remedy,
     )
     return _append(tx, case, [body], by, now)[-1]
 
 
 def finish_task(
-    tx: Tx, id_: int, outcome: str, *, by: str, now: datetime, note: str = "", files: Mapping[str, bytes] | None = None
+    tx: Tx,
+    id_: int,
+    outcome: str,
+    *,
+    by: str,
+    now: datetime,
+    note: str = "",
+    files: Mapping[str, bytes] | None = None,
 ) -> list[f.Fact]:
     """Finish a task: its effect is settled by what the person says, in one transaction. Answers with the new facts."""
     task = tasks.finish(tx, id_, outcome=outcome, by=by, now=now)
-    kept = {f"file:{hashlib.sha256(content).hexdigest()[:8]}-{name}": content for name, content in (files or {}).items()}
+    kept = {
+        f"file:{hashlib.sha256(content).hexdigest()[:8]}-{name}": content
+        for name, content in (files or {}).items()
+    }
     persons.store(tx, {task.case: kept} if kept else {})
     digests = tuple(hashlib.sha256(content).hexdigest() for content in (files or {}).values())
     bodies: list[f.Body] = [
@@ -90,7 +105,9 @@ def _consequences(
         effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=note[:80])], now)
         body = outcomes.confirmed(effect, receipt, at=now, playbook=playbook)
     else:
-        effects.change(tx, [Change(effect.key, EffectState.REJECTED, error=note or "a person could not do it")], now)
+        effects.change(
+            tx, [Change(effect.key, EffectState.REJECTED, error=note or "a person could not do it")], now
+        )
         body = outcomes.rejected(effect, note or "a person could not do it")
     return [body] if body is not None else []
 
@@ -110,14 +127,25 @@ def approve(
     if not exceptions:
         return approvals.decide(tx, list_id, by=by, approve=yes, now=now, why=why)
     rest = sorted(on_list - set(exceptions))
-    refused = approvals.decide(tx, list_id, by=by, approve=not yes, now=now, only=list(exceptions), why=why or "excepted")
-    done = approvals.decide(tx, list_id, by=by, approve=yes, now=now, only=rest, why=why) if rest else approvals.Decision()
+    refused = approvals.decide(
+        tx, list_id, by=by, approve=not yes, now=now, only=list(exceptions), why=why or "excepted"
+    )
+    done = (
+        approvals.decide(tx, list_id, by=by, approve=yes, now=now, only=rest, why=why)
+        if rest
+        else approvals.Decision()
+    )
     return approvals.Decision(
-        done.approved + refused.approved, done.refused + refused.refused, done.half + refused.half, done.stale + refused.stale
+        done.approved + refused.approved,
+        done.refused + refused.refused,
+        done.half + refused.half,
+        done.stale + refused.stale,
     )
 
 
-def hold(tx: Tx, *, by: str, why: str, now: datetime, case: int | None = None, shop: str = "", step: str = "") -> None:
+def hold(
+    tx: Tx, *, by: str, why: str, now: datetime, case: int | None = None, shop: str = "", step: str = ""
+) -> None:
     """Stop a case, a shop or a step; nothing of it is sent from the next check on."""
     if case is not None:
         _open(tx, case)
@@ -126,7 +154,9 @@ def hold(tx: Tx, *, by: str, why: str, now: datetime, case: int | None = None, s
         holds.hold(tx, shop=shop, step=step, by=by, why=why, at=now)
 
 
-def release(tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: str = "", step: str = "", why: str = "") -> int:
+def release(
+    tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: str = "", step: str = "", why: str = ""
+) -> int:
     """Let go on what was held; cases that a storm or a first run held in that shop are let go with it."""
     if case is not None:
         if _open(tx, case).held is None:
@@ -145,7 +175,11 @@ def release(tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: st
                 freed[id_] = [chain.New(f.Released(by=by, why=why), now, by)]
         chain.append(tx, freed)
         found += len(freed)
-    tx.execute(update(cases).where(*where).values(wake=True, due_at=ticks(now)) if step or shop else update(cases).where(*where, cases.c.stage == "held").values(wake=True, due_at=ticks(now)))
+    tx.execute(
+        update(cases).where(*where).values(wake=True, due_at=ticks(now))
+        if step or shop
+        else update(cases).where(*where, cases.c.stage == "held").values(wake=True, due_at=ticks(now))
+    )
     return found
 
 
@@ -154,7 +188,8 @@ def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:
     snapshot = _snapshot(tx, case)
     if snapshot.outcome is None:
         raise CaseError(
-            f"case {case} is still open: its customer may yet be owed something", hint="Let it close, or record why it ends."
+            f"case {case} is still open: its customer may yet be owed something",
+            hint="Let it close, or record why it ends.",
         )
     persons.erase(tx, case)
     _append(tx, case, [f.Erased(by=by)], by, now)

@@ -30,11 +30,16 @@ def text_name(key: str) -> str:
 
 def split(request: AnyRequest) -> tuple[str, dict[str, bytes]]:
     """The stored request, and the texts and files to be kept apart: by name, for the effect's own key."""
-    public = request.model_dump(mode="json", exclude={*_APART, "personal", "files", "key"}, exclude_defaults=True)
+    public = request.model_dump(
+        mode="json", exclude={*_APART, "personal", "files", "key"}, exclude_defaults=True
+    )
     public["op"] = request.op
     apart: dict[str, Any] = {name: value for name in _APART if (value := getattr(request, name, None))}
     if isinstance(request, Filing):
-        public["files"] = [{"name": file.name, "media_type": file.media_type, "sha256": file.sha256} for file in request.files]
+        public["files"] = [
+            {"name": file.name, "media_type": file.media_type, "sha256": file.sha256}
+            for file in request.files
+        ]
         apart["files"] = [b64encode(file.content).decode() for file in request.files]
     body = json.dumps(public, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return body, {"texts": json.dumps(apart, ensure_ascii=False, sort_keys=True).encode()} if apart else {}
@@ -71,7 +76,8 @@ def restore(effect: Effect, kept: Mapping[str, bytes]) -> AnyRequest:
     contents = apart.pop("files", [])
     if model is Filing:
         values["files"] = tuple(
-            File(**file, content=b64decode(content)) for file, content in zip(described, contents, strict=True)
+            File(**file, content=b64decode(content))
+            for file, content in zip(described, contents, strict=True)
         )
     who = kept.get("personal")
     personal = Personal.model_validate_json(who) if who else None

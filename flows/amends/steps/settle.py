@@ -39,9 +39,18 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
     remedy = last.remedy_due(order)
     if remedy is not None and last.owes_remedy(order) and last.requested_at is None:
         kind = f"grant:{remedy.kind.value}"
-        reason = "the customer cancelled the late order" if last.answer is f.Answer.CANCEL else "for the late shipment"
+        reason = (
+            "the customer cancelled the late order"
+            if last.answer is f.Answer.CANCEL
+            else "for the late shipment"
+        )
         request = Grant(
-            key="", order=order.number, round=last.number, customer=order.customer, remedy=remedy, reason=reason
+            key="",
+            order=order.number,
+            round=last.number,
+            customer=order.customer,
+            remedy=remedy,
+            reason=reason,
         )
         body, _ = split(request)
         plan.drafts.append(
@@ -53,7 +62,11 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
                 plan.yes = work.Yes(f"{f.Step.SETTLE.value}:{last.number}", case.version, remedy.amount)
     if look(case, turn.now, terms).needs_extension and last.offer.new_ship_by is not None:
         extension = Extension(
-            key="", order=order.number, round=last.number, until=last.offer.new_ship_by, reason="agreed with the customer"
+            key="",
+            order=order.number,
+            round=last.number,
+            until=last.offer.new_ship_by,
+            reason="agreed with the customer",
         )
         body, apart = split(extension)
         draft = acts.draft(turn, shop, f.Step.SETTLE, "extend", "extend", last.number, body)

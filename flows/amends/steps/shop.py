@@ -111,7 +111,9 @@ class Shop:
     @cached_property
     def can(self) -> Mapping[str, str]:
         """What connector, desk and channels can do: operation → api or by-hand."""
-        found = {name: op.how for name, op in self.connector_spec.operations.items() if op.how != "unsupported"}
+        found = {
+            name: op.how for name, op in self.connector_spec.operations.items() if op.how != "unsupported"
+        }
         for name in ("complain", "respond", "arbitrate", "ruling"):
             found.pop(name, None)
             operation = self.desk_spec.operation(name)
@@ -126,7 +128,9 @@ class Shop:
         """The remedy kinds that the platform or a person there can give."""
         granted = self.connector_spec.operation("grant").how != "unsupported"
         kinds = {kind.value for kind in RemedyKind}
-        named = {name.partition(":")[2] for name in self.connector_spec.operations if name.startswith("grant:")}
+        named = {
+            name.partition(":")[2] for name in self.connector_spec.operations if name.startswith("grant:")
+        }
         return frozenset(kinds if granted else named & kinds)
 
     def operation(self, op: str, kind: str, via: str = "platform") -> Operation:

@@ -93,4 +93,6 @@ def _begin(tx: Tx, shop: str, now: datetime) -> int:
 
 def _end(tx: Tx, id_: int, summary: Summary, now: datetime) -> None:
     counts = {k: v for k, v in asdict(summary).items() if k not in ("problems", "seconds")}
-    tx.execute(update(sweeps).where(sweeps.c.id == id_).values(ended_at=ticks(now), counts=json.dumps(counts)))
+    tx.execute(
+        update(sweeps).where(sweeps.c.id == id_).values(ended_at=ticks(now), counts=json.dumps(counts))
+    )

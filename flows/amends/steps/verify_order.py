@@ -34,7 +34,11 @@ async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Observe these cases' orders; answers with the turns that have a step to do now."""
     gate = asyncio.Semaphore(shop.connector_spec.in_flight)
     seen = await asyncio.gather(*(_observe(shop, turn, gate) for turn in turns))
-    found = [judged(shop, order, turn.now) for turn, order in zip(turns, seen, strict=True) if isinstance(order, Order)]
+    found = [
+        judged(shop, order, turn.now)
+        for turn, order in zip(turns, seen, strict=True)
+        if isinstance(order, Order)
+    ]
     if found:
         await shop.ledger.run(intake.take, shop.name, found, now=turns[0].now, waking=False)
     stop = next((e for e in seen if isinstance(e, (AuthFailed, NotAllowed, RiskControl))), None)
@@ -44,7 +48,9 @@ async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
         elif not isinstance(order, (AuthFailed, NotAllowed, RiskControl)):
             _missed(shop, turn, order)
         else:
-            turn.add(f.Unseen(why=str(order), code=order.code, attempt=1, retry_at=turn.now + shop.playbook.retry))
+            turn.add(
+                f.Unseen(why=str(order), code=order.code, attempt=1, retry_at=turn.now + shop.playbook.retry)
+            )
         decide_turn(shop, turn)
     if stop is not None:
         await hold_shop(shop, stop, turns[0].now)
@@ -87,7 +93,9 @@ def _saw(shop: Shop, turn: Turn, order: Order) -> None:
     if before is not None and before.same_as(public):
         turn.add(f.SeenAgain())
     else:
-        bare = f.Observed(order=public, lateness=_judged_for(shop, turn, public), contradictions=contradictions(public))
+        bare = f.Observed(
+            order=public, lateness=_judged_for(shop, turn, public), contradictions=contradictions(public)
+        )
         cost = None
         if bare.lateness.ship_by is not None:
             cost = shop.rules.penalty(public, bare.lateness.ship_by)
@@ -113,7 +121,9 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
         request = request_of(effect)
         done = False
         if isinstance(request, Extension):
-            done = any(date is not None and date >= request.until for date in (order.agreed_ship_by, order.ship_by))
+            done = any(
+                date is not None and date >= request.until for date in (order.agreed_ship_by, order.ship_by)
+            )
         elif isinstance(request, Grant):
             done = request.remedy.kind.value == "refund" and order.after_sales is AfterSales.REFUNDED
         if done:
@@ -121,7 +131,11 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
             turn.change(Change(effect.key, EffectState.CONFIRMED, ref="seen"))
             turn.seen_tasks.append(effect.key)
             if effect.key in turn.case.quarantined:
-                turn.add(f.Cleared(effect=effect.key, done=True, by="platform", note="seen by the order's own state"))
+                turn.add(
+                    f.Cleared(
+                        effect=effect.key, done=True, by="platform", note="seen by the order's own state"
+                    )
+                )
             if body is not None:
                 turn.add(body)
     last = turn.case.last
@@ -131,11 +145,23 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
             turn.add(f.Settled(round=last.number, remedy=remedy, effect="", seen=True))
         elif remedy is not None and order.after_sales in (AfterSales.REJECTED, AfterSales.CLOSED):
             turn.add(
-                f.SettlementRejected(round=last.number, remedy=remedy, effect="", why=f"the platform's review: {order.after_sales.value}")
+                f.SettlementRejected(
+                    round=last.number,
+                    remedy=remedy,
+                    effect="",
+                    why=f"the platform's review: {order.after_sales.value}",
+                )
             )
     response = turn.case.act("response")
     if response is not None and response.open and order.after_sales is not AfterSales.DISPUTED:
         if order.after_sales is AfterSales.REFUNDED:
             turn.add(f.Ruled(instance="response", verdict="against-us", by="platform", note="seen: refunded"))
         elif order.after_sales in (AfterSales.CLOSED, AfterSales.NONE, AfterSales.REJECTED):
-            turn.add(f.Ruled(instance="response", verdict="for-us", by="platform", note=f"seen: {order.after_sales.value}"))
+            turn.add(
+                f.Ruled(
+                    instance="response",
+                    verdict="for-us",
+                    by="platform",
+                    note=f"seen: {order.after_sales.value}",
+                )
+            )

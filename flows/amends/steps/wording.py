@@ -66,7 +66,9 @@ def filing_text(shop: Shop, turn: Turn, instance: f.Instance, facts: Sequence[f.
     if ruling is not None:
         values["ruling"] = f"{ruling.instance}: {ruling.verdict}"
     if instance == "legal":
-        values["chronology"] = [{"at": fact.at, "what": tell(fact)} for fact in facts if f.is_material(fact.body.kind)]
+        values["chronology"] = [
+            {"at": fact.at, "what": tell(fact)} for fact in facts if f.is_material(fact.body.kind)
+        ]
     text = _render(shop, instance, case, {k: v for k, v in values.items() if v is not None})
     return Words(text.subject, text.body, text.language, template=instance)
 
@@ -74,7 +76,9 @@ def filing_text(shop: Shop, turn: Turn, instance: f.Instance, facts: Sequence[f.
 def _render(shop: Shop, name: str, case: Snapshot, values: Mapping[str, Any]) -> Text:
     given = shop.settings.shop(shop.name)
     order = case.order
-    language = (order.language if order and name not in ("complaint", "arbitration", "response", "legal") else "") or given.language
+    language = (
+        order.language if order and name not in ("complaint", "arbitration", "response", "legal") else ""
+    ) or given.language
     zone = (order.time_zone if order else "") or given.time_zone
     return render(name, language, values, shop.template_dirs, time_zone=zone)
 
@@ -109,7 +113,11 @@ def _silence(shop: Shop, turn: Turn, last: Round) -> str:
         return chosen
     rule = shop.rules.silence(turn.now.date(), last.notice)
     known = rule is not None and rule.text in ("accepted", "refused", "cancel")
-    return rule.text if rule is not None and known and (rule.confidence.reliable or rule.text == "refused") else "refused"
+    return (
+        rule.text
+        if rule is not None and known and (rule.confidence.reliable or rule.text == "refused")
+        else "refused"
+    )
 
 
 def _name(personal: Mapping[str, bytes]) -> str:

@@ -73,6 +73,7 @@ PRESETS: Mapping[str, Faults] = {
     "none": Faults(),
     "demo": Faults(
         p_429=0.03,
+        retry_after=0,
         p_5xx=0.03,
         p_5xx_after_commit=0.03,
         p_reset_after_commit=0.07,

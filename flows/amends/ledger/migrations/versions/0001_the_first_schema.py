@@ -325,7 +325,5 @@ def upgrade() -> None:
         )
 
 
-
-
 def downgrade() -> None:
     raise NotImplementedError("a ledger is never downgraded: restore the backup taken before the upgrade")
