@@ -108,7 +108,7 @@ def look(case: Snapshot, at: datetime, terms: Terms) -> Now:
         return Now(case, at, terms, None, None)
     warn = terms.playbook.at_risk_before
     lateness = judge(case.order, now=at, rules=terms.rules, warn=warn, agreed=case.agreed)
-    pickup = terms.rules.pickup_counts((lateness.ship_by or at).date())
+    pickup = terms.rules.pickup_counts((lateness.ship_by or case.order.placed_at).date())
     return Now(case, at, terms, lateness, shipped_at(case.order, pickup=pickup))
 
 
