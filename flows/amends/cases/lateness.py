@@ -16,6 +16,10 @@ from amends.cases.orders import AfterSales, Order, OrderStatus, Parcel, Tag
 from amends.cases.rules import RuleBook
 
 
+_TICK = timedelta(microseconds=1)
+"""A deadline itself is still in time: the answer changes one tick later."""
+
+
 class State(StrEnum):
     ON_TIME = "on-time"
     AT_RISK = "at-risk"
@@ -69,7 +73,7 @@ def judge(
     else:
         ship_by, source = None, ""
 
-    pickup = rules.pickup_counts((ship_by or now).date())
+    pickup = rules.pickup_counts((ship_by or order.placed_at).date())
     shipped = shipped_at(order, pickup=pickup)
 
     def verdict(state: State, why: str, *, risk_at: datetime | None = None, tier: int = 0) -> Lateness:
@@ -88,24 +92,15 @@ def judge(
     if exempt:
         return verdict(State.EXEMPT, exempt)
     if shipped is not None:
-        if (
-            order.delivered_at is None
-            and order.deliver_by is not None
-            and order.parcel is not Parcel.DELIVERED
-        ):
-            if now > order.deliver_by:
-                behind = show_duration(now - order.deliver_by)
-                return verdict(State.STALLED, f"picked up, but {behind} past the promised arrival")
+        arrive_by = None if _arrived(order) else order.deliver_by
+        if arrive_by is not None and now > arrive_by:
+            behind = show_duration(now - arrive_by)
+            return verdict(State.STALLED, f"picked up, but {behind} past the promised arrival")
         if ship_by is not None and shipped > ship_by:
             return verdict(
                 State.SHIPPED_LATE, f"shipped {show_duration(shipped - ship_by)} after the deadline"
             )
-        watch = (
-            order.deliver_by
-            if order.delivered_at is None and order.status is not OrderStatus.RECEIVED
-            else None
-        )
-        return verdict(State.ON_TIME, "shipped in time", risk_at=watch)
+        return verdict(State.ON_TIME, "shipped in time", risk_at=arrive_by + _TICK if arrive_by else None)
     if order.status is OrderStatus.RECEIVED:
         return verdict(State.ON_TIME, "received by the customer")
     if ship_by is None:
@@ -120,11 +115,11 @@ def judge(
     begun = [window for window in windows if now >= ship_by - window]
     if begun:
         rest = windows[len(begun) :]
-        risk_at = ship_by - rest[0] if rest else ship_by + timedelta(seconds=1)
+        risk_at = ship_by - rest[0] if rest else ship_by + _TICK
         return verdict(
             State.AT_RISK, f"{not_yet}, {show_duration(ship_by - now)} left", risk_at=risk_at, tier=len(begun)
         )
-    risk_at = ship_by - windows[0] if windows else ship_by + timedelta(seconds=1)
+    risk_at = ship_by - windows[0] if windows else ship_by + _TICK
     return verdict(State.ON_TIME, f"{show_duration(ship_by - now)} left", risk_at=risk_at)
 
 
@@ -144,6 +139,14 @@ def shipped_at(order: Order, *, pickup: bool) -> datetime | None:
     if not pickup:
         return order.shipped_at or (order.observed_at if order.status is OrderStatus.SHIPPED else None)
     return None
+
+
+def _arrived(order: Order) -> bool:
+    return (
+        order.delivered_at is not None
+        or order.parcel is Parcel.DELIVERED
+        or order.status is OrderStatus.RECEIVED
+    )
 
 
 def _exempt(order: Order) -> str:
