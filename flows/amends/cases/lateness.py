@@ -131,6 +131,7 @@ def shipped_at(order: Order, *, pickup: bool) -> datetime | None:
         Parcel.OUT_FOR_DELIVERY,
         Parcel.DELIVERED,
         Parcel.EXCEPTION,
+        Parcel.RETURNED,
     )
     if order.picked_up_at is not None:
         return order.picked_up_at
