@@ -34,7 +34,7 @@ class Next:
     at: datetime | None = None
     what: str = ""
     amount: Money | None = None
-    body: f.Body | None = None
+    body: f.FactBody | None = None
 
 
 def decide(case: Snapshot, at: datetime, terms: Terms) -> Next:
@@ -100,7 +100,7 @@ class _By:
     def close(self, outcome: f.Outcome, why: str) -> Next:
         return Next("close", why, self.where, body=f.Closed(outcome=outcome, why=why))
 
-    def record(self, body: f.Body, why: str) -> Next:
+    def record(self, body: f.FactBody, why: str) -> Next:
         return Next("record", why, self.where, body=body)
 
     def ask_or(self, what: str, amount: Money | None, go: Next, refused: Callable[[], Next]) -> Next:

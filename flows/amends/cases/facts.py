@@ -315,7 +315,7 @@ class Closed(Body):
     why: str
 
 
-AnyBody = Annotated[
+FactBody = (
     Opened
     | Observed
     | SeenAgain
@@ -344,9 +344,10 @@ AnyBody = Annotated[
     | Uncertain
     | Cleared
     | Erased
-    | Closed,
-    Field(discriminator="kind"),
-]
+    | Closed
+)
+
+AnyBody = Annotated[FactBody, Field(discriminator="kind")]
 
 BODY: TypeAdapter[Any] = TypeAdapter(AnyBody)
 

@@ -15,7 +15,6 @@ from amends.cases.durations import Duration, show_duration
 from amends.cases.orders import AfterSales, Order, OrderStatus, Parcel, Tag
 from amends.cases.rules import RuleBook
 
-
 _TICK = timedelta(microseconds=1)
 """A deadline itself is still in time: the answer changes one tick later."""
 

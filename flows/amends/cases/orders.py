@@ -43,7 +43,10 @@ class AfterSales(StrEnum):
 
 
 _UNDER_WAY = frozenset(
-    {AfterSales.REQUESTED, AfterSales.REVIEW, AfterSales.REFUNDING, AfterSales.RETURNING, AfterSales.EXCHANGING, AfterSales.DISPUTED}
+    {
+        AfterSales.REQUESTED, AfterSales.REVIEW, AfterSales.REFUNDING,
+        AfterSales.RETURNING, AfterSales.EXCHANGING, AfterSales.DISPUTED,
+    }
 )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def _awaiting(now: Now) -> bool:
 
 def _refused(now: Now) -> bool:
     last = now.last
-    if last is None or now.promise_kept_so_far and not last.rejected:
+    if last is None or (now.promise_kept_so_far and not last.rejected):
         return False
     return last.answer in (f.Answer.DECLINE, f.Answer.COUNTER) or bool(last.rejected)
 

@@ -118,9 +118,9 @@ def lost(found: Evidence, journal: Sequence[Entry], now: datetime) -> list[str]:
     for case in found.snapshots.values():
         if case.outcome is None or case.order is None:
             continue
-        for round_ in case.rounds:
-            if round_.owes_remedy(case.order):
-                missing.append(f"{case.number}: closed while {round_.remedy_due(case.order)} was owed")
+        for offer in case.rounds:
+            if offer.owes_remedy(case.order):
+                missing.append(f"{case.number}: closed while {offer.remedy_due(case.order)} was owed")
     return missing
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -102,7 +102,8 @@ class Demo:
                 shutil.rmtree(self.state)
             elif [known[k] for k in ("orders", "days", "seed")] != [self.orders, self.days, self.seed]:
                 raise InputError(
-                    f"{self.state} holds an unfinished demo of {known['orders']} orders, {known['days']} days, seed {known['seed']}",
+                    f"{self.state} holds an unfinished demo of {known['orders']} orders, {known['days']} days, "
+                    f"seed {known['seed']}",
                     hint="Finish it with the same options, or choose another --state.",
                 )
             else:
@@ -245,7 +246,7 @@ def _inbox(
 
 def _check(registry: Registry) -> None:
     """The demo needs three plugins; say what to install where one is absent."""
-    wanted = {"sandbox": registry.connectors, "ladder": registry.policies}
+    wanted: dict[str, Mapping[str, object]] = {"sandbox": registry.connectors, "ladder": registry.policies}
     missing = [name for name, there in wanted.items() if name not in there]
     if not registry.rules:
         missing.append("rules")

@@ -59,7 +59,8 @@ def show(
     evidence = result["evidence"]
     out.print(
         f"Against the sandbox's journal: [bold]{result['duplicates']} duplicates, {result['lost']} lost[/bold], "
-        f"{result['quarantined']} quarantined. Evidence: {evidence['verified']} of {evidence['chains']} chains hold, {evidence['broken']} broken."
+        f"{result['quarantined']} quarantined on the way. "
+        f"Evidence: {evidence['verified']} of {evidence['chains']} chains hold, {evidence['broken']} broken."
     )
     for line in losses[:10]:
         out.print(f"  lost: {line}", style="red")

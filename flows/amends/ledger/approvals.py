@@ -184,7 +184,7 @@ def decide(
             result = "half" if len(people) + 1 < row.people else "approved"
         counts[result] += 1
         if result != "stale":
-            fact: f.Body = f.ApprovalRefused(what=row.what, list=id_, by=by, why=why)
+            fact: f.FactBody = f.ApprovalRefused(what=row.what, list=id_, by=by, why=why)
             if result != "refused":
                 fact = f.Approved(
                     what=row.what,

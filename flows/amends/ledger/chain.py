@@ -21,7 +21,7 @@ from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 
 BUCKETS = 16
 _ZERO = bytes(32)
-_MODELS: dict[str, type[f.Body]] = {
+_MODELS: dict[str, Any] = {
     model.model_fields["kind"].default: model
     for model in f.Body.__subclasses__()
     if "kind" in model.model_fields
@@ -32,7 +32,7 @@ _MODELS: dict[str, type[f.Body]] = {
 class New:
     """A fact to append."""
 
-    body: f.Body
+    body: f.FactBody
     at: datetime
     actor: str = "amends"
 
@@ -42,8 +42,9 @@ def encode(body: BaseModel) -> str:
     return body.model_dump_json(exclude_defaults=True)
 
 
-def decode(kind: str, body: str) -> f.Body:
-    return _MODELS[kind].model_validate_json(body)
+def decode(kind: str, body: str) -> f.FactBody:
+    found: f.FactBody = _MODELS[kind].model_validate_json(body)
+    return found
 
 
 def link(previous: bytes, case: int, seq: int, at: int, kind: str, actor: str, body: str) -> bytes:
@@ -60,9 +61,9 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     new = {case: list(rows) for case, rows in new.items() if rows}
     if not new:
         return {}
-    query = select(heads.c.case_id, heads.c.count, heads.c.head).where(heads.c.case_id.in_(list(new)))
+    query = select(heads.c.case_id, heads.c.length, heads.c.head).where(heads.c.case_id.in_(list(new)))
     known = {
-        row.case_id: (row.count, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))
+        row.case_id: (row.length, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))
     }
     rows: list[dict[str, Any]] = []
     moved: list[dict[str, Any]] = []
@@ -75,8 +76,7 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
         before = head
         for item in new[case]:
             count += 1
-            kind = item.body.kind  # type: ignore[attr-defined]  # every fact body has one; Body itself has not
-            at, text = ticks(item.at), encode(item.body)
+            kind, at, text = item.body.kind, ticks(item.at), encode(item.body)
             head = link(head, case, count, at, kind, item.actor, text)
             rows.append(
                 {
@@ -92,7 +92,7 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
             fact = f.Fact.model_construct(seq=count, at=item.at, actor=item.actor, body=item.body)
             written.setdefault(case, []).append(fact)
         mac = _head_mac(tx, case, count, head)
-        (moved if case in known else first).append({"c": case, "count": count, "head": head, "mac": mac})
+        (moved if case in known else first).append({"c": case, "length": count, "head": head, "mac": mac})
         grown = sum(f.is_material(w.body.kind) for w in written[case])
         if grown:
             material.append({"c": case, "grown": grown})
@@ -103,12 +103,13 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     tx.execute(insert(facts), rows)
     if first:
         tx.execute(
-            insert(heads), [{"case_id": m["c"], **{k: m[k] for k in ("count", "head", "mac")}} for m in first]
+            insert(heads),
+            [{"case_id": m["c"], **{k: m[k] for k in ("length", "head", "mac")}} for m in first],
         )
     if moved:
         tx.execute(
             update(heads).where(heads.c.case_id == bindparam("c")).values(
-                count=bindparam("count"), head=bindparam("head"), mac=bindparam("mac")
+                length=bindparam("length"), head=bindparam("head"), mac=bindparam("mac")
             ),
             moved,
         )  # fmt: skip
@@ -203,12 +204,12 @@ def verify(tx: Tx, case: int | None = None) -> Report:
         row = known.get(id_)
         if row is None:
             breaks.append(Break(id_, 0, "the chain has no head"))
-        elif row.mac != _head_mac(tx, id_, row.count, row.head):
+        elif row.mac != _head_mac(tx, id_, row.length, row.head):
             breaks.append(Break(id_, 0, "the head's signature is wrong"))
-        elif id_ not in bad and (count, head) != (row.count, row.head):
-            breaks.append(Break(id_, count, f"cut after fact {count}: the head says {row.count}"))
+        elif id_ not in bad and (count, head) != (row.length, row.head):
+            breaks.append(Break(id_, count, f"cut after fact {count}: the head says {row.length}"))
     breaks += [
-        Break(id_, 0, f"all {row.count} facts are gone") for id_, row in known.items() if id_ not in seen
+        Break(id_, 0, f"all {row.length} facts are gone") for id_, row in known.items() if id_ not in seen
     ]
     if case is None:
         breaks += _verify_totals(tx, known)
@@ -229,9 +230,9 @@ def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
     for id_, row in known.items():
         bucket = sums.setdefault(id_ % BUCKETS, [0, 0, _ZERO])
         bucket[0] += 1
-        bucket[1] += row.count
+        bucket[1] += row.length
         bucket[2] = _xor(bucket[2], _leaf(id_, row.head))
-    rows = {row.bucket: row for row in tx.execute(select(totals))}
+    rows: dict[int, Any] = {total.bucket: total for total in tx.execute(select(totals))}
     for bucket in sorted(set(sums) | set(rows)):
         row, found = rows.get(bucket), sums.get(bucket, [0, 0, _ZERO])
         where = f"cases numbered {bucket} modulo {BUCKETS}"

@@ -54,7 +54,7 @@ class Tx:
     def execute(
         self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
-        return self.conn.execute(statement, parameters)  # type: ignore[return-value]  # Core always gives a CursorResult
+        return self.conn.execute(statement, parameters)
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """The query with its rows locked until commit; SQLite's one writer needs no more."""
@@ -109,7 +109,8 @@ class Ledger:
         """Run `work(tx, …)` in one transaction and wait for it."""
         if self.sqlite:
             return self._thread.submit(self._once, work, args, kwargs).result()
-        return _in_fresh_loop(self._once_async(work, args, kwargs, pooled=False))
+        result: R = _in_fresh_loop(self._once_async(work, args, kwargs, pooled=False))
+        return result
 
     async def run(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The same without blocking the event loop."""

@@ -93,7 +93,10 @@ cases = Table(
         "uq_cases_one_open", "shop", "number", unique=True,
         sqlite_where=text("outcome IS NULL"), postgresql_where=text("outcome IS NULL"),
     ),
-    Index("ix_cases_leased", "lease_owner", sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL")),
+    Index(
+        "ix_cases_leased", "lease_owner",
+        sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL"),
+    ),
 )  # fmt: skip
 
 facts = Table(
@@ -112,7 +115,7 @@ heads = Table(
     "heads",
     metadata,
     Column("case_id", _ID, ForeignKey("cases.id"), primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
     Column("head", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )

@@ -102,7 +102,7 @@ def claim(
     tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Sequence[int] | None = None
 ) -> list[Claim]:
     """Take a lease on due cases, soonest first, and load what is needed to decide on them."""
-    ripe = [
+    ripe: list[Any] = [
         cases.c.shop == shop,
         cases.c.due_at.is_not(None),
         cases.c.due_at <= ticks(now),
@@ -263,7 +263,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             "closed_state": end.closed_state if end.outcome else None,
         }
         let_go.append(row)
-    common = {name: bindparam(name) for name in ("stage", "why", "next_step", "failures")}
+    common: dict[str, Any] = {name: bindparam(name) for name in ("stage", "why", "next_step", "failures")}
     if let_go:
         tx.execute(
             update(cases).where(cases.c.id == bindparam("c")).values(
@@ -301,7 +301,9 @@ def _freeze(tx: Tx, ends: Sequence[End], now: datetime) -> None:
             end.facts.append(chain.New(body, now))
 
 
-def append_outside(tx: Tx, case: int, bodies: Sequence[f.Body], *, actor: str, now: datetime) -> list[f.Fact]:
+def append_outside(
+    tx: Tx, case: int, bodies: Sequence[f.FactBody], *, actor: str, now: datetime
+) -> list[f.Fact]:
     """Append what a person or the platform did to a case, and make it due at once, whoever holds its lease."""
     written = chain.append(tx, {case: [chain.New(body, now, actor) for body in bodies]})
     tx.execute(

@@ -266,10 +266,12 @@ async def _send(
         return
     try:
         act.request = restore(effect, kept)
-    except CaseError as error:
-        act.error, act.state = error, EffectState.REJECTED
+    except CaseError as erased:
+        act.error, act.state = erased, EffectState.REJECTED
         return
     call: Callable[[Any], Awaitable[Receipt]] = getattr(_target(shop, effect), effect.op)
+    # Once one attempt may have been done, no later refusal proves the contrary.
+    unsure = effect.state is not EffectState.PLANNED and operation.effect == "idempotent"
     tries = 0
     async with gate:
         while True:
@@ -277,15 +279,16 @@ async def _send(
             error = await _try(act, call)
             if error is None:
                 return
+            unsure = unsure or not error.sure_not_done
             pause = error.retry_after or 0.05 * 2**tries
             again = error.sure_not_done or operation.effect == "idempotent"
             if not (error.retryable and again and tries < SAME_KEY_TRIES and pause <= PATIENCE):
                 break
             await asyncio.sleep(pause)
     act.error = error
-    if error.sure_not_done and not error.retryable and not isinstance(error, _STOPS_SHOP):
+    if not unsure and not error.retryable and not isinstance(error, _STOPS_SHOP):
         act.state = EffectState.REJECTED
-    elif error.sure_not_done:
+    elif not unsure:
         _later(shop, act, error, now, state=EffectState.PLANNED)
     elif operation.effect == "idempotent":
         _later(shop, act, error, now, state=EffectState.UNKNOWN)

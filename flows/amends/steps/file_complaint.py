@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 from amends.cases import facts as f
 from amends.errors import AmendsError, PlatformError
@@ -20,7 +20,11 @@ from amends.steps.shop import Shop
 from amends.steps.turns import Turn, decide_turn, guarded, write
 from amends.steps.wording import filing_text
 
-_OPS = {"complaint": "complain", "response": "respond", "arbitration": "arbitrate"}
+_OPS: Mapping[str, Literal["complain", "respond", "arbitrate"]] = {
+    "complaint": "complain",
+    "response": "respond",
+    "arbitration": "arbitrate",
+}
 
 
 async def file_complaint(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
@@ -122,8 +126,8 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     words = filing_text(shop, turn, instance, record.facts)
     files = evidence_files(shop, turn.case, record, instance)
     request = Filing(
-        key="", op=op if op != "legal" else "complain", order=order.number, round=len(turn.case.rounds), customer=order.customer,
-        instance=instance, text=words.body, dispute=order.dispute, files=files,
+        key="", op=_OPS.get(instance, "complain"), order=order.number, round=len(turn.case.rounds),
+        customer=order.customer, instance=instance, text=words.body, dispute=order.dispute, files=files,
     )  # fmt: skip
     body, apart = split(request)
     draft = acts.draft(

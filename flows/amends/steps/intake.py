@@ -77,7 +77,10 @@ def _open(tx: Tx, shop: Shop, seen: list[intake.Seen], openings: list[intake.Ope
     storm = shop.playbook.storm
     recent = views.opened_since(tx, shop.name, now - storm.within)
     if recent + len(openings) > storm.orders:
-        why = f"{recent + len(openings)} cases within {show_duration(storm.within)} (more than {storm.orders}): is something wrong?"
+        many = (
+            f"{recent + len(openings)} cases within {show_duration(storm.within)}, more than {storm.orders}"
+        )
+        why = f"{many}: is something wrong?"
         held = f.Held(why=why, by="amends", cause="storm")
         openings = [o if o.held else _held(o, held) for o in openings]
     return len(intake.open_cases(tx, shop.name, openings, now))

@@ -86,4 +86,3 @@ def tell(fact: f.Fact) -> str:
             return "personal values erased"
         case f.Closed():
             return f"closed: {body.outcome.value}, {body.why}"
-    return str(body.kind)

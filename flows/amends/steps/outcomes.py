@@ -20,7 +20,7 @@ def confirmed(
     playbook: Playbook,
     digest: str = "",
     seen: bool = False,
-) -> f.Body | None:
+) -> f.FactBody | None:
     """The fact that follows where the act took place."""
     request = request_of(effect)
     match request:
@@ -49,7 +49,7 @@ def confirmed(
     return None
 
 
-def rejected(effect: Effect, why: str) -> f.Body | None:
+def rejected(effect: Effect, why: str) -> f.FactBody | None:
     """The fact that follows where the act certainly did not take place. A message's fall-back is the step's matter."""
     request = request_of(effect)
     match request:

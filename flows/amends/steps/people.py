@@ -63,7 +63,7 @@ def finish_task(
     }
     persons.store(tx, {task.case: kept} if kept else {})
     digests = tuple(hashlib.sha256(content).hexdigest() for content in (files or {}).values())
-    bodies: list[f.Body] = [
+    bodies: list[f.FactBody] = [
         f.TaskDone(task=str(id_), what=task.kind, outcome=outcome, by=by, note=note, files=digests)
     ]
     snapshot = _snapshot(tx, task.case)
@@ -74,7 +74,7 @@ def finish_task(
 
 def _consequences(
     tx: Tx, task: tasks.Task, snapshot: Snapshot, outcome: str, *, by: str, note: str, now: datetime
-) -> list[f.Body]:
+) -> list[f.FactBody]:
     if task.kind == "read-reply":
         last = next((r for r in reversed(snapshot.rounds) if r.contacted_at is not None), None)
         if outcome == "nothing" or last is None:
@@ -195,7 +195,7 @@ def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:
     _append(tx, case, [f.Erased(by=by)], by, now)
 
 
-def _append(tx: Tx, case: int, bodies: Sequence[f.Body], by: str, now: datetime) -> list[f.Fact]:
+def _append(tx: Tx, case: int, bodies: Sequence[f.FactBody], by: str, now: datetime) -> list[f.Fact]:
     for body in bodies:
         round_ = comes_to_nothing(body)
         if round_ is not None:

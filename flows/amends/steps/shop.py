@@ -95,10 +95,9 @@ class Shop:
         return shop
 
     async def aclose(self) -> None:
-        live: list[Any] = [self.connector, *(channel for _, channel in self.channels.values())]
-        if self.desk is not self.connector:
-            live.append(self.desk)
-        await asyncio.gather(*(one.aclose() for one in live), return_exceptions=True)
+        live: list[Any] = [self.connector, self.desk, *(channel for _, channel in self.channels.values())]
+        once = {id(one): one for one in live}  # connector and desk may be the same object
+        await asyncio.gather(*(one.aclose() for one in once.values()), return_exceptions=True)
 
     def terms(self, playbook: str) -> Terms:
         """By what a case that began with that playbook is judged."""

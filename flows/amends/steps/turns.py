@@ -22,7 +22,7 @@ _MANY = 12
 """Recorded facts in a row (silence, then a close) end well before this; more means that a decision goes in circles."""
 
 
-def comes_to_nothing(body: f.Body) -> int | None:
+def comes_to_nothing(body: f.FactBody) -> int | None:
     """The round whose offer this fact ends without its remedy being owed: its share of the caps is given back."""
     match body:
         case f.Replied(answer=f.Answer.DECLINE | f.Answer.COUNTER | f.Answer.CANCEL):
@@ -53,7 +53,7 @@ class Turn:
     def case(self) -> Snapshot:
         return self.claim.snapshot
 
-    def add(self, body: f.Body, actor: str = "amends") -> None:
+    def add(self, body: f.FactBody, actor: str = "amends") -> None:
         """Append a fact; the snapshot knows it at once."""
         self.facts.append(chain.New(body, self.now, actor))
         fact = f.Fact.model_construct(seq=self.case.count + 1, at=self.now, actor=actor, body=body)
@@ -155,7 +155,8 @@ def _ask(shop: Shop, turn: Turn, end: work.End, answer: Next) -> None:
 def backoff(shop: Shop, failures: int) -> timedelta:
     """How long to let a case rest after that many failures."""
     retry = shop.playbook.retry
-    return min(retry * 2 ** min(failures, 8), shop.playbook.poll)
+    pause: timedelta = retry * 2 ** min(failures, 8)
+    return min(pause, shop.playbook.poll)
 
 
 def _changed(effect: effects.Effect, change: effects.Change) -> effects.Effect:

@@ -160,7 +160,9 @@ class PrefectServer:
         words = self._last_words()
         self.stop()
         what = "ended before it answered" if ended else f"did not answer within {self._limit:.0f} s"
-        raise AmendsError(f"Prefect's server {what}:\n{words or '(it printed nothing)'}", hint=f"See {self.log}.")
+        raise AmendsError(
+            f"Prefect's server {what}:\n{words or '(it printed nothing)'}", hint=f"See {self.log}."
+        )
 
     def _launch(self, port: int) -> subprocess.Popen[bytes]:
         env = self.environment() | _SERVER
@@ -258,7 +260,8 @@ def _tell_the_rest(timeout: float = 10.0) -> None:
     # In a thread of its own: inside an event loop these calls would answer with coroutines.
     with ThreadPoolExecutor(1) as pool:
         for service in services:
-            with contextlib.suppress(Exception):  # the server may be gone; the ledger has everything that counts
+            # The server may be gone already; the ledger has everything that counts.
+            with contextlib.suppress(Exception):
                 pool.submit(service.drain_all, timeout=timeout).result(timeout + 1)
 
 

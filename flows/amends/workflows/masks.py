@@ -1,0 +1,75 @@
+"""Keeps what Prefect stores free of personal values: keys, free text, people's notes and errors, for every flow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import traceback
+from pathlib import Path
+
+from amends.cases import facts as f
+from amends.errors import AmendsError, PlatformError
+
+_EMAIL = re.compile(r"[^\s@<>()\"']+@[^\s@<>()\"']+\.\w+")
+_MOBILE = re.compile(r"(?<![\w-])(\+\d{1,3}[ -]?)?(1[3-9]\d|\(?0\d{2,3}\)?)[ -]?\d{3,4}[ -]?\d{4}(?![\w-])")
+_CANONICAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SUFFIX = re.compile(r"(^|-)[0-9a-f]{8}$")
+LONGEST = 300
+"""Characters of free text that an artifact shows of one cell."""
+
+
+def slug(name: str) -> str:
+    """The name in lowercase letters, digits and dashes, as Prefect's keys want it; two names never share one.
+
+    A name that is a slug already stays as it is; any other gets a short hash of itself at its end.
+    """
+    if _CANONICAL.fullmatch(name) and not _SUFFIX.search(name):
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
+    return f"{readable}-{digest}" if readable else digest
+
+
+def masked(text: str) -> str:
+    """Free text on one line, cut to size, without what looks like a mail address or a telephone number."""
+    line = " ".join(text.split())
+    line = _MOBILE.sub("(number)", _EMAIL.sub("(address)", line))
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def without_words(body: f.Body) -> f.Body:
+    """A fact without the words that a person typed: those may name a customer, and stay in the ledger."""
+    match body:
+        case f.TaskDone() | f.Ruled() | f.Cleared():
+            return body.model_copy(update={"note": ""})
+        case f.Released() | f.ApprovalRefused():
+            return body.model_copy(update={"why": ""})
+        case f.Held(cause="operator"):
+            return body.model_copy(update={"why": f"by {body.by}"})
+        case f.SettlementRejected() | f.ExtensionRejected() | f.FilingRejected():
+            return body.model_copy(update={"why": masked(body.why)})
+    return body
+
+
+def tellable(error: Exception) -> AmendsError:
+    """The error as Prefect may show and keep it.
+
+    Errors about config, plugins and the ledger are told in full: they name files and keys. Whatever a platform said, and
+    errors of unknown make, are told by their kind and place only: their texts can quote an order.
+    """
+    if isinstance(error, AmendsError) and not isinstance(error, PlatformError):
+        told = type(error)(masked(error.message), hint=error.hint)
+    elif isinstance(error, PlatformError):
+        told = AmendsError(f"{type(error).__name__} ({error.code}) {place(error)}")
+    else:
+        told = AmendsError(f"{type(error).__name__} {place(error)}")
+    return told
+
+
+def place(error: BaseException) -> str:
+    """Where an error was raised: `in amends/steps/acts.py, line 40`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "of unknown origin"
+    last = frames[-1]
+    return f"in {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}"

@@ -1,0 +1,58 @@
+"""Opens what a flow needs: the merchant's settings with Prefect's Secret blocks, the plugins, the ledger, the shop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from amends.clock import FixedClock, SystemClock
+from amends.hooks.registry import Registry
+from amends.ledger import Ledger
+from amends.settings import Settings
+from amends.steps.shop import Shop, open_ledger
+
+
+def read_block(name: str) -> str:
+    """The text in a Prefect Secret block; for settings that say `{ block = "name" }`."""
+    from prefect.blocks.system import Secret
+
+    def read() -> str:
+        return str(asyncio.run(Secret.aload(name)).get())
+
+    # In a thread: settings read secrets in plain code, below the flow's own event loop.
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(context.run, read).result()
+
+
+def read_settings(config: str | None) -> Settings:
+    """The settings at that path, else AMENDS_CONFIG, else `./config`; secrets may come from blocks."""
+    return Settings.load(config, blocks=read_block)
+
+
+@contextlib.asynccontextmanager
+async def opened_ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger, closed again at the end."""
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
+@contextlib.asynccontextmanager
+async def opened_shop(
+    settings: Settings, name: str, ledger: Ledger, now: datetime | None
+) -> AsyncIterator[Shop]:
+    """One shop, ready for work at `now` (absent: the machine's time), closed again at the end."""
+    registry = Registry.load(allow=settings.plugins.allow, deny=settings.plugins.deny)
+    clock = SystemClock() if now is None else FixedClock(now)
+    shop = await Shop.open(settings, name, ledger=ledger, registry=registry, clock=clock)
+    try:
+        yield shop
+    finally:
+        await shop.aclose()
