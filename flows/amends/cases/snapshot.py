@@ -235,6 +235,10 @@ class Snapshot:
     def _round(self, fact: f.Fact, body: object) -> None:
         number = getattr(body, "round", None)
         round_ = self.round(number) if number is not None else None
+        if isinstance(body, f.Replied) and round_ is not self.last:
+            if body.answer is not f.Answer.CANCEL:
+                return  # a newer offer has taken the place of the one that this answers
+            round_ = self.last
         if round_ is None:
             return
         match body:
