@@ -227,11 +227,11 @@ def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
 
 def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
     sums: dict[int, list[Any]] = {}
-    for id_, row in known.items():
-        bucket = sums.setdefault(id_ % BUCKETS, [0, 0, _ZERO])
-        bucket[0] += 1
-        bucket[1] += row.length
-        bucket[2] = _xor(bucket[2], _leaf(id_, row.head))
+    for id_, head in known.items():
+        part = sums.setdefault(id_ % BUCKETS, [0, 0, _ZERO])
+        part[0] += 1
+        part[1] += head.length
+        part[2] = _xor(part[2], _leaf(id_, head.head))
     rows: dict[int, Any] = {total.bucket: total for total in tx.execute(select(totals))}
     for bucket in sorted(set(sums) | set(rows)):
         row, found = rows.get(bucket), sums.get(bucket, [0, 0, _ZERO])
