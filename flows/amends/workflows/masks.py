@@ -8,14 +8,22 @@ import traceback
 from pathlib import Path
 
 from amends.cases import facts as f
+from amends.cases.snapshot import Snapshot
 from amends.errors import AmendsError, PlatformError
 
 _EMAIL = re.compile(r"[^\s@<>()\"']+@[^\s@<>()\"']+\.\w+")
 _MOBILE = re.compile(r"(?<![\w-])(\+\d{1,3}[ -]?)?(1[3-9]\d|\(?0\d{2,3}\)?)[ -]?\d{3,4}[ -]?\d{4}(?![\w-])")
 _CANONICAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SUFFIX = re.compile(r"(^|-)[0-9a-f]{8}$")
+_OUR_WORDS = ("storm", "backfill", "approval")  # causes of a hold whose reason amends words itself
+_HELD = re.compile(r"(\bis held by [^:]+): .*")  # a shop's or step's hold: `shop flagship is held by lin: …`
+_FAILED = re.compile(r"^(failed, tried again then): .*")
+_CODE = re.compile(r"\(([a-z]+(?:-[a-z]+)*)\)$")
+_KIND = re.compile(r"([A-Z]\w*)(?=:|$)")
 LONGEST = 300
 """Characters of free text that an artifact shows of one cell."""
+KEPT = "(the words are in the ledger)"
+"""Stands for what a person or a platform said."""
 
 
 def slug(name: str) -> str:
@@ -38,17 +46,52 @@ def masked(text: str) -> str:
 
 
 def without_words(body: f.Body) -> f.Body:
-    """A fact without the words that a person typed: those may name a customer, and stay in the ledger."""
+    """A fact without the words that a person typed or a platform answered: they may name a customer.
+
+    The ledger keeps them, and `amends case` shows them to who may read it.
+    """
     match body:
         case f.TaskDone() | f.Ruled() | f.Cleared():
             return body.model_copy(update={"note": ""})
         case f.Released() | f.ApprovalRefused():
             return body.model_copy(update={"why": ""})
-        case f.Held(cause="operator"):
+        case f.Held() if body.cause not in _OUR_WORDS:
             return body.model_copy(update={"why": f"by {body.by}"})
-        case f.SettlementRejected() | f.ExtensionRejected() | f.FilingRejected():
-            return body.model_copy(update={"why": masked(body.why)})
+        case f.Unseen():
+            return body.model_copy(update={"why": body.code})
+        case (
+            f.SettlementRejected()
+            | f.ExtensionRejected()
+            | f.FilingRejected()
+            | f.Unreached()
+            | f.Uncertain()
+        ):
+            return body.model_copy(update={"why": KEPT})
     return body
+
+
+def bare_why(why: str, case: Snapshot) -> str:
+    """The reason of a case's next step, without such words of its facts."""
+    words = [round_.rejected for round_ in case.rounds]
+    words += [round_.unreached for round_ in case.rounds]
+    words += [round_.extension_failed for round_ in case.rounds]
+    words += [act.rejected for act in case.acts]
+    words += case.quarantined.values()
+    if case.held is not None and case.held.cause not in _OUR_WORDS:
+        words.append(case.held.why)
+    if case.unseen is not None:
+        why = why.replace(case.unseen.why, case.unseen.code)
+    for said in sorted(filter(None, words), key=len, reverse=True):
+        why = why.replace(said, KEPT)
+    return masked(_FAILED.sub(r"\1", _HELD.sub(r"\1", why)))
+
+
+def bare_problem(problem: str) -> str:
+    """What went wrong by place and kind: `case 12: TypeError`, `flagship: unavailable`; without the words."""
+    where, _, words = problem.partition(": ")
+    code, kind = _CODE.search(words), _KIND.match(words)
+    what = code[1] if code else kind[1] if kind else ""
+    return f"{masked(where)}: {what}" if what else masked(where)
 
 
 def tellable(error: Exception) -> AmendsError:

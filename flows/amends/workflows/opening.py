@@ -21,7 +21,8 @@ def read_block(name: str) -> str:
     from prefect.blocks.system import Secret
 
     def read() -> str:
-        return str(asyncio.run(Secret.aload(name)).get())
+        block: Secret[str] = asyncio.run(Secret.aload(name))
+        return str(block.get())
 
     # In a thread: settings read secrets in plain code, below the flow's own event loop.
     context = contextvars.copy_context()

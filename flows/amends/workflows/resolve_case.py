@@ -11,13 +11,14 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from sqlalchemy import select
 
+from amends.cases.snapshot import fold
 from amends.ledger import Tx, chain, views
 from amends.ledger.schema import cases, maybe_moment
 from amends.steps.advance import advance
 from amends.steps.shop import Shop
 from amends.workflows import artifacts
 from amends.workflows.faults import told
-from amends.workflows.masks import masked
+from amends.workflows.masks import bare_why
 from amends.workflows.opening import opened_ledger, opened_shop, read_settings
 from amends.workflows.taskruns import run_step
 
@@ -43,7 +44,7 @@ class Resolved:
         if self.outcome is not None:
             return f"case {self.case} is closed: {self.outcome}"
         until = f" until {self.due_at:%Y-%m-%d %H:%M} UTC" if self.due_at is not None else ""
-        return f"case {self.case} waits{until} ({self.stage}): {masked(self.why)}"
+        return f"case {self.case} waits{until} ({self.stage}): {self.why}"
 
 
 def _run_name() -> str:
@@ -66,6 +67,7 @@ async def resolve_case(case: str, config: str | None = None, now: datetime | Non
                 await _advance(shop, found)
                 await ledger.run(_read, found)
                 facts = (await ledger.run(chain.load, [found.case]))[found.case]
+                found.why = bare_why(found.why, fold(facts, case=found.case))
                 text = artifacts.timeline(shop, found.case, found.order, facts)
                 await artifacts.publish_case(shop, found.case, text, found.told())
     return _ended(found)  # type: ignore[return-value]  # Prefect unpacks a state that a flow returns: callers get its data

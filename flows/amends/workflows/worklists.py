@@ -22,7 +22,7 @@ from amends.ledger import Tx, approvals, chain, views
 from amends.ledger.schema import cases, moment, orders, tasks, ticks
 from amends.steps.shop import Shop
 from amends.steps.sweep import Summary
-from amends.workflows.masks import masked
+from amends.workflows.masks import bare_problem, bare_why, masked
 
 ROWS = 100
 """Rows of one artifact."""
@@ -89,18 +89,9 @@ def _case_row(shop: Shop, row: Any, case: Snapshot, now: datetime) -> dict[str, 
         "stage": row.stage,
         "next step": row.next_step
         or (f"again {local(shop, moment(row.due_at))}" if row.due_at is not None else ""),
-        "why": _why(row, case),
+        "why": bare_why(row.why, case),
         "case": str(row.id),
     }
-
-
-def _why(row: Any, case: Snapshot) -> str:
-    """The reason of the next step; where a person's hold stands in it, only who holds."""
-    if case.held is not None and case.held.cause == "operator":
-        return f"held by {case.held.by}"
-    if row.stage == "held" and " is held by " in row.why:
-        return str(row.why).partition(": ")[0]  # `shop flagship is held by lin: …`
-    return masked(row.why)
 
 
 def open_tasks(tx: Tx, shop: Shop, now: datetime, rows: int = ROWS) -> Table:
@@ -208,8 +199,8 @@ def _effects(effects: dict[str, dict[str, int]]) -> str:
 def _problems(problems: Sequence[str], rows: int = 20) -> str:
     if not problems:
         return ""
-    counted = Counter(masked(problem) for problem in problems)
+    counted = Counter(bare_problem(problem) for problem in problems)
     lines = [f"- {text}" + (f" (×{n})" if n > 1 else "") for text, n in counted.most_common(rows)]
     if len(counted) > rows:
         lines.append(f"- and {len(counted) - rows} more kinds")
-    return "\n".join(["Problems:", "", *lines])
+    return "\n".join(["Problems (what was said about a case: `amends case NUMBER`):", "", *lines])
