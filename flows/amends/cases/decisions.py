@@ -137,9 +137,10 @@ class _By:
             return self.watch(None if late else due, why)
         if pending.look_at is not None and pending.look_at > self.at:
             return self.wait(pending.look_at, f"{pending.op}: what became of it is looked up then")
-        return Next(
-            "step", f"{pending.op} is {pending.state}: settle that first", self.where, step=pending.step
-        )
+        why = f"{pending.op} is {pending.state}: settle that first"
+        if pending.state == "planned":  # it has not left the house: what it says must still be so
+            return self.step(pending.step, why)
+        return Next("step", why, self.where, step=pending.step)
 
     def _ended(self) -> Next | None:
         """The order's own state ends the case where nothing is owed."""
