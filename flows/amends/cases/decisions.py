@@ -113,7 +113,7 @@ class _By:
                 return refused()
             if self.at < asked.expires_at:
                 return self.wait(asked.expires_at, f"{what} waits for a yes on list {asked.list}")
-        if go.step is not None and go.step is f.Step.VERIFY:
+        if go.do != "step" or go.step is f.Step.VERIFY:
             return go  # what is put to a person must be fresh
         return Next(
             "ask",
