@@ -1,8 +1,6 @@
 """`python -m amends`: the command line, where its script is not on the path."""
 
-import sys
-
 from amends.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

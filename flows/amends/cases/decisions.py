@@ -170,6 +170,11 @@ class _By:
 
     def _further(self, why: str) -> Next:
         """Beyond offers: complaint, arbitration, law, or the end; each only where playbook and desk allow it."""
+        late = self.now.lateness
+        if late is not None and late.state is State.AT_RISK:
+            return self.wait(
+                late.ship_by or self.at, f"{why}; nothing to complain of before the deadline breaks"
+            )
         playbook, terms = self.playbook, self.now.terms
         if (
             "file-complaint" in playbook.then
@@ -366,6 +371,11 @@ class _By:
                     late.risk_at or self.at, f"the policy has nothing to offer yet: {self.case.nothing_why}"
                 )
             return self._further(f"{why}; the policy has nothing more: {self.case.nothing_why}")
+        last = self.case.last
+        if late.state is State.AT_RISK and last is not None and last.answer is not f.Answer.COUNTER:
+            return self.wait(
+                late.ship_by or self.at, f"{why}; the deadline still stands: no second offer before it breaks"
+            )
         if made >= self.playbook.rounds:
             return self._further(f"{why}; all {made} offers are used")
         return self.step(f.Step.CONTACT, why)

@@ -13,6 +13,10 @@ from amends.cases.offers import Offer, Remedy, RemedyKind
 from amends.cases.orders import AfterSales, Order
 
 
+INSTANCES: tuple[f.Instance, ...] = ("response", "complaint", "arbitration", "legal")
+"""Where a case can be put, the highest last."""
+
+
 @dataclass(slots=True)
 class Round:
     """One offer's life, from proposal to settlement."""
@@ -141,6 +145,18 @@ class Snapshot:
 
     def act(self, instance: f.Instance) -> Act | None:
         return next((a for a in reversed(self.acts) if a.instance == instance), None)
+
+    @property
+    def furthest(self) -> Act | None:
+        """The act at the highest instance reached: it supersedes those below, whether they were ruled on or not."""
+        filed = [act for act in self.acts if act.filed_at is not None]
+        return max(filed, key=lambda act: INSTANCES.index(act.instance), default=None)
+
+    @property
+    def open_act(self) -> Act | None:
+        """What is before a desk or a court now."""
+        act = self.furthest
+        return act if act is not None and act.open else None
 
     def round(self, number: int) -> Round | None:
         return next((r for r in self.rounds if r.number == number), None)

@@ -58,13 +58,13 @@ class Now:
 
     @property
     def open_act(self) -> Act | None:
-        return next((a for a in reversed(self.case.acts) if a.open), None)
+        return self.case.open_act
 
     @property
     def last_ruling(self) -> Act | None:
         """A ruling that is newer than our last act."""
-        acts = self.case.acts
-        return acts[-1] if acts and acts[-1].verdict is not None else None
+        act = self.case.furthest
+        return act if act is not None and act.verdict is not None else None
 
     @property
     def needs_extension(self) -> bool:

@@ -189,9 +189,8 @@ def stories(found: Evidence) -> dict[str, int]:
         count["legal task"] += "legal" in acted
         count["shipped meanwhile, no message"] += case.outcome is f.Outcome.SHIPPED and messages == 0
         count["already refunded, no message"] += case.outcome is f.Outcome.REFUNDED and messages == 0
-        count["saved by an agreed extension"] += case.outcome is f.Outcome.SETTLED and any(
-            r.extended_until for r in case.rounds
-        )
+        saved = case.outcome is f.Outcome.SETTLED and case.opened_why.startswith("at-risk")
+        count["at risk, saved by an agreed extension"] += saved and any(r.extended_until for r in case.rounds)
         count["promise broken a second time"] += len(accepted) >= 2 and case.outcome is not f.Outcome.SETTLED
         count["stalled parcel"] += "stalled" in case.opened_why
         count["refund reviewed by the platform"] += any(r.requested_at is not None for r in case.rounds)

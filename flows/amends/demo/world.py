@@ -50,10 +50,6 @@ per_order = "60 CNY"
 per_shop_day = "1500 CNY"
 
 [approvers.lin]
-channel = "operators"
-to = "lin@example.invalid"
 
 [approvers.chen]
-channel = "operators"
-to = "chen@example.invalid"
 """

@@ -140,8 +140,8 @@ class Caps(Table):
 class Approver(Table):
     """A person who may say yes or no, and how to reach them."""
 
-    channel: str = Field(min_length=1)
-    to: TextOrSecret
+    channel: str = Field(default="", description="How they are told; absent: they look by themselves.")
+    to: TextOrSecret = ""
     code: SecretRef | None = Field(default=None, description="A code that this person alone knows.")
 
 

@@ -97,10 +97,10 @@ def _checks(settings: Settings, registry: Registry) -> Iterator[Callable[[], obj
     for channel in settings.channels:
         yield partial(channel_config, settings, channel, registry)
     for person, approver in settings.approvers.items():
-        yield partial(
-            channel_config, settings, approver.channel, registry, at=("approvers", person, "channel")
-        )
-        yield partial(settings.approver_address, person)
+        if approver.channel:
+            at = ("approvers", person, "channel")
+            yield partial(channel_config, settings, approver.channel, registry, at=at)
+            yield partial(settings.approver_address, person)
         if approver.code is not None:
             yield partial(settings.secret, approver.code, ("approvers", person, "code"))
     yield lambda: settings.ledger_url

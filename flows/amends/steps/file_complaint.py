@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from amends.cases import facts as f
+from amends.cases.snapshot import Act
 from amends.errors import AmendsError, PlatformError
 from amends.hooks.requests import Filing
 from amends.ledger import Tx, chain, effects, persons, work
@@ -49,7 +50,7 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
     gate = asyncio.Semaphore(shop.desk_spec.in_flight)
 
     async def one(turn: Turn) -> None:
-        act = next(a for a in reversed(turn.case.acts) if a.open)
+        act = _open_act(turn)
         async with gate:
             try:
                 ruling = await patiently(partial(shop.desk.ruling, turn.claim.number, act.ref))
@@ -79,8 +80,15 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
     return await write(shop, turns, keep=True)
 
 
+def _open_act(turn: Turn) -> Act:
+    act = turn.case.open_act
+    if act is None:
+        raise AssertionError(f"case {turn.claim.id} waits for no ruling")
+    return act
+
+
 def _ask_person(shop: Shop, turn: Turn, step: f.Step) -> work.Plan:
-    act = next(a for a in reversed(turn.case.acts) if a.open)
+    act = _open_act(turn)
     detail = f"{act.instance}-{act.looks}"
     turn.add(f.Looked(instance=act.instance))
     request = json.dumps({"op": "ruling", "instance": act.instance})

@@ -96,7 +96,7 @@ def _consequences(
     if effect.op in ("legal", "ruling"):
         effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=note[:80])], now)
         verdict = outcomes.as_verdict(outcome)
-        act = next((a for a in reversed(snapshot.acts) if a.open), None)
+        act = snapshot.open_act
         if verdict is None or act is None:
             return []
         return [f.Ruled(instance=act.instance, verdict=verdict, by=by, note=note)]
