@@ -279,6 +279,8 @@ class Snapshot:
                 round_.requested_at = fact.at
             case f.Settled():
                 round_.settled_at = fact.at
+            case f.SettlementRejected() if round_.contacted_at is None:
+                round_.answer, round_.answered_at = None, None  # a cancel in time for an offer that nobody has heard yet
             case f.SettlementRejected():
                 round_.rejected = body.why or "rejected"
             case f.Extended():
