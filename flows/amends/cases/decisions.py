@@ -98,6 +98,8 @@ class _By:
         return Next("person", why, self.where, at=self.at + LOOK_AGAIN)
 
     def close(self, outcome: f.Outcome, why: str) -> Next:
+        if self.now.owes:  # a late yes, while a complaint ran
+            return self.settling()
         return Next("close", why, self.where, body=f.Closed(outcome=outcome, why=why))
 
     def record(self, body: f.FactBody, why: str) -> Next:
