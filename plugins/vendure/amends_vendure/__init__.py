@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from amends import Confidence, ConnectorSpec, Operation, Rule, RuleName, hookimpl
 from amends_vendure.config import VendureConfig
@@ -21,38 +21,48 @@ def connect(config: VendureConfig, context: Context) -> Vendure:
     return Vendure(config, context)
 
 
+SPEC = ConnectorSpec(
+    name="vendure",
+    description="Vendure shops over the Admin GraphQL API",
+    config=VendureConfig,
+    factory=connect,
+    rules="vendure",
+    # A server of one's own: Vendure itself names no limit.
+    quota=(10.0, 20),
+    in_flight=4,
+    operations={
+        "changed_orders": Operation.read(),
+        "order": Operation.read(),
+        "find": Operation.read(),
+        "message": Operation(
+            how="api",
+            effect="queryable",
+            limits="shown with the order in the storefront; Vendure itself mails no notes",
+        ),
+        "grant:coupon": Operation.queryable(),
+        "grant:refund": Operation.queryable(),
+        "grant:gift": Operation.by_hand(
+            "Vendure admin > Orders > Create draft order: same customer, the gift with a 100 % discount",
+            limits="note the new order's code on the late order",
+        ),
+        "grant:replacement": Operation.by_hand(
+            "Vendure admin > Orders > Create draft order: same customer and items with a 100 % discount",
+            limits="note the new order's code on the late order",
+        ),
+    },
+)
+
+
 @hookimpl
 def amends_connectors() -> Iterable[ConnectorSpec]:
-    yield ConnectorSpec(
-        name="vendure",
-        description="Vendure shops over the Admin GraphQL API",
-        config=VendureConfig,
-        factory=connect,
-        rules="vendure",
-        # A server of one's own: Vendure itself names no limit.
-        quota=(10.0, 20),
-        in_flight=4,
-        operations={
-            "changed_orders": Operation.read(),
-            "order": Operation.read(),
-            "find": Operation.read(),
-            "message": Operation(
-                how="api",
-                effect="queryable",
-                limits="shown with the order in the storefront; Vendure itself mails no notes",
-            ),
-            "grant:coupon": Operation.queryable(),
-            "grant:refund": Operation.queryable(),
-            "grant:gift": Operation.by_hand(
-                "Vendure admin > Orders > Create draft order: same customer, the gift with a 100 % discount",
-                limits="note the new order's code on the late order",
-            ),
-            "grant:replacement": Operation.by_hand(
-                "Vendure admin > Orders > Create draft order: same customer and items with a 100 % discount",
-                limits="note the new order's code on the late order",
-            ),
-        },
-    )
+    yield SPEC
+
+
+def amends_contract() -> Iterator[Any]:
+    """The fake against which `amends plugin-check vendure` tries this plugin."""
+    from amends_vendure.fake import FakeVendure
+
+    yield FakeVendure
 
 
 @hookimpl

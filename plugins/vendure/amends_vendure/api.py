@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from amends import (
@@ -95,7 +96,7 @@ class Api:
             raise BadAnswer(f"{self.who}: the answer lacks the field {field}")
         code = str(found.get("errorCode") or "")
         if code:
-            say = f"{self.who}: {field}: {code}: {str(found.get('message') or '')[:160]}"
+            say = f"{self.who}: {field}: {code}"
             raise RESULTS.get(code, Rejected)(say, platform_code=code)
         return found
 
@@ -139,10 +140,12 @@ class Api:
         return data
 
     def _refusal(self, errors: Any) -> PlatformError:
-        first = errors[0] if isinstance(errors, list) and isinstance(errors[0], dict) else {}
+        first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         extensions = first.get("extensions")
         code = str(extensions.get("code") or "") if isinstance(extensions, dict) else ""
-        say = f"{self.who}: {code or 'server error'}: {str(first.get('message') or '')[:160]}"
+        # The code alone: messages repeat what was sent, and that may be personal.
+        code = code if re.fullmatch(r"[A-Z0-9_]{1,80}", code) else ""
+        say = f"{self.who}: {code or 'an error in the server'}"
         kind = ERRORS.get(code, Unavailable)
         hint = RIGHTS if kind is NotAllowed else None
         return kind(say, hint=hint, platform_code=code)
@@ -159,6 +162,8 @@ class Api:
             return AuthFailed(say)
         if status == 403:
             return NotAllowed(f"{say}: a proxy or firewall refuses this machine", hint=ADDRESS)
+        if status == 404 and _json(response) is not None:
+            return NotFound(say)
         if status in (404, 405):
             return NotAllowed(f"{say}: no Admin API here", hint=ADDRESS)
         if status in (408, 425) or status >= 500:

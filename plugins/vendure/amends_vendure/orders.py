@@ -34,7 +34,7 @@ def to_order(raw: Any, config: VendureConfig, *, observed_at: datetime) -> Order
         raise BadAnswer("an order lacks the field code")
     look = Look(raw, config)
     status = STATUS.get(look.text("state"), OrderStatus.UNKNOWN)
-    placed_at = look.when(raw, "orderPlacedAt") or look.needed("createdAt")
+    placed_at = look.needed("orderPlacedAt")
     payments, fulfillments = look.rows("payments"), look.rows("fulfillments")
     paid = [at for row in payments if row.get("state") in PAID and (at := look.when(row, "createdAt"))]
     shipped_at, delivered_at = look.reached("Shipped"), look.reached("Delivered")
@@ -69,6 +69,10 @@ def to_order(raw: Any, config: VendureConfig, *, observed_at: datetime) -> Order
             ),
         ),
     )
+
+
+def rows(value: Any) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 class Look:
@@ -115,7 +119,7 @@ class Look:
         return value
 
     def rows(self, field: str) -> list[dict[str, Any]]:
-        return [row for row in self.raw.get(field) or () if isinstance(row, dict)]
+        return rows(self.raw.get(field))
 
     def part(self, field: str) -> Mapping[str, Any]:
         value = self.raw.get(field)
@@ -125,8 +129,8 @@ class Look:
         """When the last fulfilment came into that state: by the history, for its own time moves on."""
         found = [
             at
-            for entry in self.part("history").get("items") or ()
-            if isinstance(entry, dict) and (entry.get("data") or {}).get("to") == state
+            for entry in rows(self.part("history").get("items"))
+            if isinstance(entry.get("data"), dict) and entry["data"].get("to") == state
             if (at := self.when(entry, "createdAt"))
         ]
         found = found or [
@@ -141,13 +145,13 @@ def _updated_at(
     look: Look, placed_at: datetime, payments: list[dict[str, Any]], fulfillments: list[dict[str, Any]]
 ) -> datetime:
     """The latest change of anything shown: an order's `updatedAt` stays when its parts change."""
-    refunds = [refund for row in payments for refund in row.get("refunds") or () if isinstance(refund, dict)]
+    refunds = [refund for row in payments for refund in rows(row.get("refunds"))]
     parts = (look.when(row, "updatedAt") for row in [*payments, *refunds, *fulfillments])
     return max([look.needed("updatedAt"), placed_at, *(at for at in parts if at)])
 
 
 def _after_sales(look: Look, payments: list[dict[str, Any]]) -> tuple[AfterSales, str]:
-    refunds = [refund for row in payments for refund in row.get("refunds") or () if isinstance(refund, dict)]
+    refunds = [refund for row in payments for refund in rows(row.get("refunds"))]
     if not refunds:
         return AfterSales.NONE, ""
     raw = ", ".join(str(refund.get("state")) for refund in refunds)
@@ -168,9 +172,13 @@ def _parcel(status: OrderStatus, fulfillments: list[dict[str, Any]]) -> Parcel:
 
 
 def _item(line: Mapping[str, Any]) -> Item:
-    variant = line.get("productVariant") or {}
-    quantity = int(line.get("quantity") or 0)
-    return Item(sku=str(variant.get("sku") or ""), title=str(variant.get("name") or ""), quantity=quantity)
+    variant, quantity = line.get("productVariant"), line.get("quantity")
+    variant = variant if isinstance(variant, dict) else {}
+    return Item(
+        sku=str(variant.get("sku") or ""),
+        title=str(variant.get("name") or ""),
+        quantity=quantity if isinstance(quantity, int) else 0,
+    )
 
 
 def _joined(part: Mapping[str, Any], *fields: str) -> str:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from amends import BadAnswer, Grant, Money, PlatformError, Receipt, Rejected
 from amends_vendure import documents, notes
 from amends_vendure.api import Api
-from amends_vendure.orders import PAID, Look, later
+from amends_vendure.orders import PAID, Look, later, rows
 
 LOOK_AT_PAYMENT = (
     "Look at the order's payment and at its provider, then tell amends whether the customer was paid."
@@ -149,8 +149,8 @@ def _receipt(api: Api, found: dict[str, Any], state: str) -> Receipt:
 
 def _refund(look: Look, key: str) -> dict[str, Any] | None:
     for payment in look.rows("payments"):
-        for row in payment.get("refunds") or ():
-            if isinstance(row, dict) and notes.mark(key) in str(row.get("reason") or ""):
+        for row in rows(payment.get("refunds")):
+            if notes.mark(key) in str(row.get("reason") or ""):
                 return row
     return None
 
@@ -162,7 +162,7 @@ def _payment(api: Api, look: Look, minor: int) -> str:
         if payment.get("state") not in PAID:
             continue
         gone = sum(
-            row.get("total") or 0 for row in payment.get("refunds") or () if row.get("state") != "Failed"
+            row.get("total") or 0 for row in rows(payment.get("refunds")) if row.get("state") != "Failed"
         )
         rest = int(payment.get("amount") or 0) - gone
         if rest > left:

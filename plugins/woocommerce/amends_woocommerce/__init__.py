@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from amends import Confidence, ConnectorSpec, Operation, Rule, RuleName, hookimpl
 from amends_woocommerce.config import WooCommerceConfig
@@ -21,36 +21,46 @@ def connect(config: WooCommerceConfig, context: Context) -> WooCommerce:
     return WooCommerce(config, context)
 
 
+SPEC = ConnectorSpec(
+    name="woocommerce",
+    description="WooCommerce shops over REST v3",
+    config=WooCommerceConfig,
+    factory=connect,
+    rules="woocommerce",
+    # A shop of one's own, often on a small machine: WooCommerce itself names no limit.
+    quota=(5.0, 10),
+    in_flight=4,
+    operations={
+        "changed_orders": Operation.read(),
+        "order": Operation.read(),
+        "find": Operation.read(),
+        "verify_webhook": Operation.read(),
+        "message": Operation.queryable(),
+        "grant:coupon": Operation.queryable(),
+        "grant:refund": Operation.queryable(),
+        "grant:gift": Operation.by_hand(
+            "WooCommerce > Orders > Add order: same customer, the gift at price 0, status Processing",
+            limits="note the new order's number on the late order",
+        ),
+        "grant:replacement": Operation.by_hand(
+            "WooCommerce > Orders > Add order: same customer and items at price 0, status Processing",
+            limits="note the new order's number on the late order",
+        ),
+        "extend": Operation.idempotent(),
+    },
+)
+
+
 @hookimpl
 def amends_connectors() -> Iterable[ConnectorSpec]:
-    yield ConnectorSpec(
-        name="woocommerce",
-        description="WooCommerce shops over REST v3",
-        config=WooCommerceConfig,
-        factory=connect,
-        rules="woocommerce",
-        # A shop of one's own, often on a small machine: WooCommerce itself names no limit.
-        quota=(5.0, 10),
-        in_flight=4,
-        operations={
-            "changed_orders": Operation.read(),
-            "order": Operation.read(),
-            "find": Operation.read(),
-            "verify_webhook": Operation.read(),
-            "message": Operation.queryable(),
-            "grant:coupon": Operation.queryable(),
-            "grant:refund": Operation.queryable(),
-            "grant:gift": Operation.by_hand(
-                "WooCommerce > Orders > Add order: same customer, the gift at price 0, status Processing",
-                limits="note the new order's number on the late order",
-            ),
-            "grant:replacement": Operation.by_hand(
-                "WooCommerce > Orders > Add order: same customer and items at price 0, status Processing",
-                limits="note the new order's number on the late order",
-            ),
-            "extend": Operation.idempotent(),
-        },
-    )
+    yield SPEC
+
+
+def amends_contract() -> Iterator[Any]:
+    """The fake against which `amends plugin-check woocommerce` tries this plugin."""
+    from amends_woocommerce.fake import FakeWooCommerce
+
+    yield FakeWooCommerce
 
 
 @hookimpl

@@ -45,7 +45,6 @@ CODES: tuple[tuple[str, type[PlatformError]], ...] = (
     (r"rest_no_route|rest_disabled", NotAllowed),
     (r"woocommerce_rest_coupon_code_already_exists|rest_invalid_param|rest_missing_callback_param", Rejected),
 )
-_ADDRESS_IN_TEXT = re.compile(r"\S+@\S+")
 
 
 class Api:
@@ -126,14 +125,16 @@ def read(response: httpx.Response, who: str) -> Any:
 def refusal(response: httpx.Response, who: str, *, skew: float = 0.0) -> PlatformError:
     """The error for an answer of 300 or more: by WooCommerce's code, else by HTTP's meaning."""
     status = response.status_code
-    code, words = _told(response)
-    say = f"{who}: HTTP {status}" + (f", {code}" if code else "") + (f": {words}" if words else "")
+    code, words, is_json = _told(response)
+    say = f"{who}: HTTP {status}" + (f", {code}" if code else "")
     context = {"platform_code": code}
     if status == 429:
         return Throttled(say, retry_after=_seconds(response), **context)
     if status < 400:
         return NotAllowed(f"{say}: the shop redirects instead of answering", hint=ADDRESS, **context)
     kind = next((kind for pattern, kind in CODES if re.fullmatch(pattern, code)), None)
+    if kind is AuthFailed:
+        say += f": {words}"  # WooCommerce's own sentences; other messages may repeat what was sent
     if kind is AuthFailed and "permission" in words:
         return NotAllowed(say, hint=RIGHTS, **context)
     if kind is AuthFailed and abs(skew) > SKEW:
@@ -149,8 +150,10 @@ def refusal(response: httpx.Response, who: str, *, skew: float = 0.0) -> Platfor
         return AuthFailed(say, **context)
     if status == 403:
         return NotAllowed(say, hint=RIGHTS if code else FIREWALL, **context)
+    if status == 404 and is_json:
+        return NotFound(say, **context)
     if status == 404:
-        # Not "no such order", which has a code of its own: the API itself is not at this address.
+        # A web page: not "no such order", but no API at this address.
         return NotAllowed(f"{say}: no WooCommerce REST API v3 here", hint=ADDRESS, **context)
     if status in (408, 425) or status >= 500:
         error = Unavailable(say, **context)
@@ -159,15 +162,16 @@ def refusal(response: httpx.Response, who: str, *, skew: float = 0.0) -> Platfor
     return Rejected(say, **context)
 
 
-def _told(response: httpx.Response) -> tuple[str, str]:
-    """WooCommerce's code and message; without e-mail addresses, which some messages repeat."""
+def _told(response: httpx.Response) -> tuple[str, str, bool]:
+    """WooCommerce's code and message, and whether a program answered at all rather than a web page."""
     try:
         body = json.loads(response.content)
     except ValueError:
-        return "", ""
+        return "", "", False
     if not isinstance(body, dict):
-        return "", ""
-    return str(body.get("code") or ""), _ADDRESS_IN_TEXT.sub("…", str(body.get("message") or ""))[:160]
+        return "", "", False
+    code = str(body.get("code") or "")
+    return code if re.fullmatch(r"[a-z0-9_]{1,80}", code) else "", str(body.get("message") or "")[:120], True
 
 
 def _seconds(response: httpx.Response) -> float | None:

@@ -11,6 +11,7 @@ from datetime import UTC
 
 from amends import (
     AnyRequest,
+    BadAnswer,
     Context,
     Event,
     Extension,
@@ -104,10 +105,17 @@ class WooCommerce:
 
     async def extend(self, request: Extension) -> Receipt:
         """Keeps the agreed date in the order's meta data, where `order` reads it again."""
-        value = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = {"meta_data": [{"key": self.config.agreed_meta, "value": value}]}
-        await self.api.put(f"orders/{request.order}", body)
-        return Receipt(ref=value)
+        wanted = self._agreed(request)
+        body = {"meta_data": [{"key": key, "value": value} for key, value in wanted.items()]}
+        changed = Look(await self.api.put(f"orders/{request.order}", body))
+        if any(changed.meta(key) != value for key, value in wanted.items()):
+            raise BadAnswer(f"{self.api.who}: order {request.order} answers without the new meta_data")
+        return Receipt(ref=wanted[self.config.agreed_meta])
+
+    def _agreed(self, request: Extension) -> dict[str, str]:
+        """What the order's meta data holds once this extension is done: the date, and which act set it."""
+        until = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {self.config.agreed_meta: until, f"{self.config.agreed_meta}_ref": request.key}
 
     async def find(self, request: AnyRequest) -> Receipt | None:
         if isinstance(request, Message):
@@ -117,9 +125,9 @@ class WooCommerce:
         if isinstance(request, Grant) and request.remedy.kind is RemedyKind.REFUND:
             return await remedies.find_refund(self.api, request)
         if isinstance(request, Extension):
-            value = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            found = Look(await self.api.get(f"orders/{request.order}")).meta(self.config.agreed_meta)
-            return Receipt(ref=value) if found == value else None
+            wanted, order = self._agreed(request), Look(await self.api.get(f"orders/{request.order}"))
+            done = all(order.meta(key) == value for key, value in wanted.items())
+            return Receipt(ref=wanted[self.config.agreed_meta]) if done else None
         raise Unsupported(f"{self.api.who}: nothing like {request.op} is done here")
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
@@ -132,7 +140,7 @@ class WooCommerce:
         secrets = [s.get_secret_value() for s in (config.webhook_secret, config.webhook_secret_previous) if s]
         if not secrets:
             raise Rejected(f"{self.api.who}: a webhook came, but no webhook_secret is set")
-        if not any(hmac.compare_digest(_signature(secret, body), signature) for secret in secrets):
+        if not any(hmac.compare_digest(_signature(secret, body), signature.encode()) for secret in secrets):
             raise Rejected(f"{self.api.who}: the webhook's signature is wrong")
         if given.get("x-wc-webhook-resource", "order") != "order":
             return ()
@@ -153,5 +161,5 @@ class WooCommerce:
         await self.api.aclose()
 
 
-def _signature(secret: str, body: bytes) -> str:
-    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
+def _signature(secret: str, body: bytes) -> bytes:
+    return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest())

@@ -63,7 +63,7 @@ def to_order(raw: Any, config: WooCommerceConfig, *, shop: str, zone: str, obser
         carrier=carrier,
         tracking_number=tracking_number,
         tags=(Tag.DO_NOT_TOUCH,) if str(kept_away or "").lower() not in ("", "no", "0") else (),
-        items=tuple(_item(line) for line in raw.get("line_items") or ()),
+        items=tuple(_item(line) for line in look.rows("line_items")),
         customer=_customer(raw, billing, shop),
         personal=Personal(
             name=_joined(billing, "first_name", "last_name"),
@@ -119,9 +119,12 @@ class Look:
         value = self.raw.get(field)
         return value if isinstance(value, dict) else {}
 
+    def rows(self, field: str) -> list[dict[str, Any]]:
+        value = self.raw.get(field)
+        return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
     def meta(self, key: str) -> Any:
-        rows = self.raw.get("meta_data") if key else None
-        found = [row.get("value") for row in rows or () if isinstance(row, dict) and row.get("key") == key]
+        found = [row.get("value") for row in self.rows("meta_data") if key and row.get("key") == key]
         return found[-1] if found else None
 
     def date(self, key: str, zone: ZoneInfo) -> datetime | None:
@@ -186,10 +189,11 @@ def _refunded(look: Look) -> Decimal:
         raise look.wrong("the field refunds", "lists a refund without a total") from None
 
 
-def _item(line: Any) -> Item:
-    line = line if isinstance(line, dict) else {}
-    title = html.unescape(str(line.get("name") or ""))
-    return Item(sku=str(line.get("sku") or ""), title=title, quantity=int(line.get("quantity") or 0))
+def _item(line: Mapping[str, Any]) -> Item:
+    title, quantity = html.unescape(str(line.get("name") or "")), line.get("quantity")
+    return Item(
+        sku=str(line.get("sku") or ""), title=title, quantity=quantity if isinstance(quantity, int) else 0
+    )
 
 
 def _customer(raw: Mapping[str, Any], billing: Mapping[str, Any], shop: str) -> str:

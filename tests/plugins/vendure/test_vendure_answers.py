@@ -51,10 +51,9 @@ def order(code: str = "A1", **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "id": "7", "code": code, "state": "PaymentSettled", "currencyCode": "USD", "createdAt": at,
-        "updatedAt": at, "orderPlacedAt": at, "totalWithTax": 12500, "payments": [payment], "fulfillments": [], "lines": [],
-        "customer": {
-            "id": "5", "firstName": "Sample", "lastName": "Customer 0017", "emailAddress": "s@example.invalid",
-        },
+        "updatedAt": at, "orderPlacedAt": at, "totalWithTax": 12500, "payments": [payment],
+        "fulfillments": [], "lines": [],
+        "customer": {"id": "5", "firstName": "Sample", "emailAddress": "sample0017@example.invalid"},
         "history": {"items": []}, "shippingAddress": None, "unheard_of": {"new": 1}, **changes,
     }  # fmt: skip
 
@@ -147,7 +146,7 @@ def raises(kind: type[httpx.TransportError]) -> Answer:
         (graphql_error("USER_INPUT_ERROR"), Rejected, "USER_INPUT_ERROR"),
         (graphql_error("GRAPHQL_VALIDATION_FAILED"), Rejected, "GRAPHQL_VALIDATION_FAILED"),
         (graphql_error("INTERNAL_SERVER_ERROR"), Unavailable, "INTERNAL"),
-        (graphql_error(""), Unavailable, "server error"),
+        (graphql_error(""), Unavailable, "an error in the server"),
         (raises(httpx.ReadTimeout), TimedOut, "no answer in time"),
         (raises(httpx.ConnectError), Unreachable, "cannot connect"),
     ],

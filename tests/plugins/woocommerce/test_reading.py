@@ -204,7 +204,7 @@ def answers(status: int, **options: Any) -> Callable[[httpx.Request], httpx.Resp
         (answers(200, content=b'{"id": 41, "stat'), BadAnswer, "not JSON"),
         (lambda r: error(404, "rest_no_route", "No route"), NotAllowed, "rest_no_route"),
         (lambda r: error(403, "woocommerce_rest_cannot_view", "Sorry"), NotAllowed, "cannot_view"),
-        (lambda r: error(400, "any", "bad: sample0017@example.invalid"), Rejected, "bad: …"),
+        (lambda r: error(400, "any", "bad: sample0017@example.invalid"), Rejected, "HTTP 400, any$"),
         (lost, TimedOut, "no answer in time"),
         (unreachable, Unreachable, "cannot connect"),
     ],

@@ -1,7 +1,7 @@
 """A process that gives a coupon and is killed on the way: `dies.py URL KEY ORDER REQUEST WHEN`.
 
-It sends itself SIGKILL at its n-th request to the server, from 0: `before` the bytes leave, `midway`, when they
-have left and no answer has come, or `after` the answer came and before anything could be made of it.
+It sends itself SIGKILL at its n-th request to the server, from 0: `before` the bytes leave, `midway`, when
+they have left and no answer has come, or `after` the answer came and before anything could be made of it.
 """
 
 from __future__ import annotations
