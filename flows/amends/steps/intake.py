@@ -88,7 +88,7 @@ def _open(tx: Tx, shop: Shop, seen: list[intake.Seen], openings: list[intake.Ope
 
 def judged(shop: Shop, order: Order, now: datetime) -> intake.Seen:
     lateness = judge(order, now=now, rules=shop.rules, warn=shop.playbook.at_risk_before)
-    if lateness.state.needs_case and lateness.risk_at is None:
+    if lateness.state.needs_case:  # due for a case now, not at its next warning window
         lateness = lateness.model_copy(update={"risk_at": now})
     return intake.Seen(order, lateness)
 
