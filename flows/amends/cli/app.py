@@ -27,6 +27,7 @@ from amends.cli import (
     tasks,
     triage,
 )
+from amends.cli.output import warn
 from amends.errors import AmendsError
 
 ANYWHERE = ("--config",)
@@ -47,7 +48,7 @@ class Front(TyperGroup):
             found = super().invoke(ctx)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            _say("stopped; what was begun is settled by the next run")
+            warn("stopped; what was begun is settled by the next run")
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # Whoever read our output has gone: nothing to say, and nothing more to write at exit.
@@ -56,7 +57,7 @@ class Front(TyperGroup):
         except Exception as error:
             if isinstance(error, typer.Abort) or hasattr(error, "exit_code") or _debug():
                 raise  # typer's own, or wanted
-            _say(*_told(error))
+            warn(*_told(error))
             raise typer.Exit(1) from None
         return found
 
@@ -88,13 +89,6 @@ def _told(error: Exception) -> list[str]:
         f"error: unexpected {type(error).__name__}: {str(error).partition(chr(10))[0]}",
         "hint: this is a fault of amends; AMENDS_DEBUG=1 shows where. Nothing half-done was kept.",
     ]
-
-
-def _say(*lines: str) -> None:
-    from amends.cli.output import plain
-
-    for line in lines:
-        print(plain(line), file=sys.stderr)
 
 
 def _debug() -> bool:
@@ -160,6 +154,7 @@ for part in (
     part.add_to(app)
 
 
-def main() -> None:
+def main() -> int:
     """The entry point of the `amends` command."""
     app()
+    return 0

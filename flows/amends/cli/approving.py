@@ -73,12 +73,8 @@ def approvals(
         ]
         table(columns, rows)
     if found:
-        named = ", ".join(settings.approvers) or "nobody yet: add a table [approvers.NAME]"
-        say(
-            "",
-            "`amends approve LIST --by NAME [--except CASE]` or `amends reject LIST --by NAME`. "
-            f"Approvers: {named}",
-        )
+        say("", "`amends approve LIST --by NAME [--except CASE]`, or `amends reject LIST --by NAME`")
+        say(f"approvers: {', '.join(settings.approvers) or 'nobody yet; add a table [approvers.NAME]'}")
 
 
 def _total(one: Listing) -> str:

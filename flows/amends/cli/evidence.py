@@ -54,7 +54,8 @@ def verify(
         )
     else:
         say(
-            f"{many(report.chains, 'chain')}, {many(report.facts, 'fact')}: {report.verified} hold, {report.broken} broken"
+            f"{many(report.chains, 'chain')}, {many(report.facts, 'fact')}: "
+            f"{report.verified} hold, {report.broken} broken"
         )
         for one in report.breaks:
             where = f"case {one.case}" if one.case else "the ledger"

@@ -34,7 +34,8 @@ def say(*lines: object) -> None:
 
 
 def warn(*lines: object) -> None:
-    """Print lines on stderr."""
+    """Print lines on stderr, after what stdout already has."""
+    sys.stdout.flush()
     for line in lines:
         print(plain(line), file=sys.stderr)
 
@@ -124,7 +125,9 @@ def indented(text: str, by: str = "    ") -> Iterator[str]:
 
     width = max(40, min(shutil.get_terminal_size((WIDTH, 24)).columns, 120) - len(by))
     for line in plain(text).splitlines():
-        yield from (by + part for part in textwrap.wrap(line, width) or [""])
+        yield from (
+            (by + part).rstrip() for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]
+        )
 
 
 @contextmanager

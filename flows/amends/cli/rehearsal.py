@@ -105,21 +105,7 @@ async def _rehearse(
     try:
         problems: list[str] = []
         seen = await _orders(shop, now, problems)
-        busy, ids = await ledger.run(_state, name, now)
-        watched = [
-            judged(shop, order, now) for order in await ledger.run(intake.due_orders, name, now, 1_000_000)
-        ]
-        new = {item.order.number: item for item in (*watched, *seen) if item.lateness.state.needs_case}
-        opening = [
-            {
-                "number": number,
-                "state": item.lateness.state,
-                "why": item.lateness.why,
-                "ship_by": item.lateness.ship_by,
-            }
-            for number, item in new.items()
-            if number not in busy
-        ]
+        opening, ids = await ledger.run(_taken, shop, seen, now)
         due = [
             line
             for start in range(0, len(ids), 200)
@@ -130,7 +116,7 @@ async def _rehearse(
             "state": "done",
             "orders": len(seen),
             "replies": await _replies(shop, problems),
-            "would_open": sorted(opening, key=lambda one: str(one["ship_by"])),
+            "would_open": opening,
             "due": due,
             "problems": problems,
         }
@@ -170,14 +156,27 @@ async def _replies(shop: Shop, problems: list[str]) -> int:
     return count
 
 
-def _state(tx: Tx, shop: str, now: datetime) -> tuple[set[str], list[int]]:
-    """The orders that have an open case, and the cases that are due."""
-    query = select(cases.c.id, cases.c.number, cases.c.due_at).where(
-        cases.c.shop == shop, cases.c.outcome.is_(None)
+def _taken(
+    tx: Tx, shop: Shop, seen: Sequence[intake.Seen], now: datetime
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The cases that would be opened, the soonest deadline first, and those that are due already."""
+    due = select(cases.c.id).where(
+        cases.c.shop == shop.name, cases.c.outcome.is_(None), cases.c.due_at <= ticks(now)
     )
-    rows = tx.execute(query.order_by(cases.c.due_at, cases.c.id)).all()
-    due = [row.id for row in rows if row.due_at is not None and row.due_at <= ticks(now)]
-    return {row.number for row in rows}, due
+    ids = [row.id for row in tx.execute(due.order_by(cases.c.due_at, cases.c.id))]
+    intake.take(tx, shop.name, seen, now=now, waking=False)
+    watched = [judged(shop, order, now) for order in intake.due_orders(tx, shop.name, now, 1_000_000)]
+    late = {item.order.number: item.lateness for item in watched if item.lateness.state.needs_case}
+    openings = [
+        intake.Opening(number, one.state, one.why, shop.playbook.version, shop.policy_version, now)
+        for number, one in late.items()
+    ]
+    opened = [(number, late[number]) for number in intake.open_cases(tx, shop.name, openings, now)]
+    opened.sort(key=lambda pair: (pair[1].ship_by is None, pair[1].ship_by or now, pair[0]))
+    return [
+        {"number": number, "state": one.state, "why": one.why, "ship_by": one.ship_by}
+        for number, one in opened
+    ], ids
 
 
 async def _decided(shop: Shop, ids: Sequence[int], now: datetime) -> list[dict[str, Any]]:
@@ -202,7 +201,7 @@ async def _decided(shop: Shop, ids: Sequence[int], now: datetime) -> list[dict[s
                 "what": answer.what,
                 "amount": answer.amount,
                 "why": held or answer.why,
-                "records": [new.body.kind for new in turn.facts],  # type: ignore[attr-defined]  # every body has one
+                "records": [new.body.kind for new in turn.facts],
             }
         )
     return found
@@ -223,7 +222,7 @@ def show(found: Sequence[dict[str, Any]], settings: Settings) -> None:
             f"{one['shop']}: {many(one['orders'], 'order')} changed, {one['replies']} new replies; "
             f"{many(len(opening), 'case')} would be opened, {len(due)} due"
         )
-        for problem in one["problems"]:
+        for problem in dict.fromkeys(one["problems"]):
             warn(f"  problem: {problem}")
         if opening:
             rows = [

@@ -7,8 +7,8 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,10 +46,6 @@ def sweep(
 
     A shop that fails does not stop the others. Ends with 1 where any shop could do nothing.
     """
-    if now and not (here or dry_run):
-        raise typer.BadParameter(
-            "needs --local or --dry-run: a Prefect run lives in the present", param_hint="--now"
-        )
     settings = open_settings(ctx)
     names = [shop] if known_shop(settings, shop) and shop else list(settings.shops)
     if not names:
@@ -65,11 +61,8 @@ def sweep(
         else:
             show(found, settings)
     else:
-        if here:
-            clock = FixedClock(now_of(now, settings, shop)) if now else None
-            found = _sweep_here(settings, names, clock)
-        else:
-            found = _sweep_by_prefect(ctx, names)
+        at = now_of(now, settings, shop) if now else None
+        found = _sweep_here(settings, names, at) if here else _sweep_by_prefect(settings, names, at)
         if json:
             print_json({"shops": found})
         else:
@@ -98,7 +91,8 @@ def failed(name: str, error: Exception) -> dict[str, Any]:
     }
 
 
-def _sweep_here(settings: Settings, names: list[str], clock: FixedClock | None) -> list[dict[str, Any]]:
+def _sweep_here(settings: Settings, names: list[str], now: datetime | None) -> list[dict[str, Any]]:
+    clock = FixedClock(now) if now else None
     registry = open_registry(settings)
     with open_ledger(settings, make=True) as ledger, progress("sweeping") as tell:
         return asyncio.run(_one_by_one(settings, registry, ledger, names, clock, tell))
@@ -146,11 +140,8 @@ async def _sweep_one(
         await shop.aclose()
 
 
-def _sweep_by_prefect(ctx: typer.Context, names: list[str]) -> list[dict[str, Any]]:
-    """Run the Prefect flow for each shop; it reads the configuration by AMENDS_CONFIG."""
-    config = ctx.find_root().obj
-    if config is not None:
-        os.environ["AMENDS_CONFIG"] = str(Path(config).expanduser().absolute())
+def _sweep_by_prefect(settings: Settings, names: list[str], now: datetime | None) -> list[dict[str, Any]]:
+    """Run the Prefect flow for each shop."""
     with progress("starting Prefect"):
         try:
             flow: Any = import_module("amends.workflows.sweep").sweep
@@ -162,7 +153,7 @@ def _sweep_by_prefect(ctx: typer.Context, names: list[str]) -> list[dict[str, An
     found = []
     for name in names:
         try:
-            answer: Any = flow(shop=name)
+            answer: Any = flow(shop=name, config=str(settings.path), now=now)
             if inspect.isawaitable(answer):
                 answer = asyncio.run(_awaited(answer))
         except Exception as error:  # one shop's failure must not stop the others
@@ -207,7 +198,7 @@ def _show(found: list[dict[str, Any]]) -> None:
         steps = one.get("steps") or {}
         if steps:
             say("  " + ", ".join(f"{step} {count}" for step, count in sorted(steps.items())))
-        for problem in one.get("problems") or ():
+        for problem in dict.fromkeys(one.get("problems") or ()):
             warn(f"  problem: {problem}")
     if any(one.get("cases") or one.get("opened") for one in found):
         say("See `amends overdue`, `amends tasks` and `amends approvals`.")

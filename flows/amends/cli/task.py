@@ -12,7 +12,7 @@ import typer
 
 from amends.cli.opened import now_of, open_ledger, open_settings, zone_of
 from amends.cli.options import PEOPLE, By, Json, Now
-from amends.cli.output import indented, local, print_json, say
+from amends.cli.output import local, print_json, say
 from amends.cli.tasks import as_row
 from amends.errors import InputError
 
@@ -59,7 +59,7 @@ def show(
             say(f"{name:<8} {value}")
     for name in ("subject", "text"):
         if work[name]:
-            say("", f"{name}:", *indented(work[name], "  "))
+            say("", f"{name}:", work[name])  # as it is: a break of ours would be pasted with it
     for name in work["files"]:
         say("", f"file     {name}")
     if work["files"] and not files:
@@ -94,10 +94,8 @@ def _work(one: Task, kept: dict[str, bytes], effect: Effect | None) -> dict[str,
         for name in ("remedy", "until", "reason", "instance", "dispute")
         if public.get(name)
     }
-    gone = bool(
-        effect is not None and effect.op in ("message", "complain", "respond", "arbitrate") and not stored
-    )
-    if gone:
+    wrote = effect is not None and effect.op in ("message", "complain", "respond", "arbitrate", "legal")
+    if (wrote and not stored) or (one.effect.startswith("reply:") and not text):
         details["note"] = "its texts were erased"
     return {
         "details": details,

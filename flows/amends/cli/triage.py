@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-from amends.cli.opened import known_shop, open_registry, open_settings, settings_if_any, time_of, zone_of
+from amends.cli.opened import known_shop, open_registry, open_settings, settings_if_any, time_of
 from amends.cli.options import FIRST, Json, Now
-from amends.cli.output import Column, hours, local, progress, say, table, warn
+from amends.cli.output import Column, hours, local, many, progress, say, table, warn
 from amends.clock import FixedClock, SystemClock
 from amends.errors import InputError
 
@@ -63,12 +64,15 @@ def triage(
         )
     settings = open_settings(ctx) if shop else settings_if_any(ctx)
     registry = open_registry(settings)
-    where = _zone(zone, settings, shop)
-    at = time_of(now, where) if now else SystemClock().now()
+    clock = FixedClock(SystemClock().now())
     read = {"preset": preset} if preset else {"mapping": mapping}
     connector, rules, warn_at = _reader(
-        registry, settings, shop, {**read, "path": file}, FixedClock(at), zone
+        registry, settings, shop, {**read, "path": file}, clock, _known_zone(zone)
     )
+    where = _zone_of(connector)
+    if now:
+        clock.set(time_of(now, where))
+    at = clock.now()
 
     from amends.steps.triage import triage as judge_all
 
@@ -77,11 +81,11 @@ def triage(
     if json:
         found.write_json(sys.stdout)
     else:
-        _show(found, where if zone or shop else _mapping_zone(connector, where), None if all_ else SHOWN)
+        _show(found, where, None if all_ else SHOWN)
     if not found.readable:
         if found.rows:
             warn(
-                f"error: none of the {found.rows} rows of {file} could be read",
+                f"error: {file}: no row could be read",
                 "hint: is it the right preset or mapping?",
             )
         else:
@@ -89,27 +93,20 @@ def triage(
         raise typer.Exit(1)
 
 
-def _zone(name: str, settings: Settings | None, shop: str | None) -> tzinfo:
-    from zoneinfo import ZoneInfo
-
-    if name:
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            raise typer.BadParameter(
-                f"{name!r} is not an IANA zone such as Asia/Shanghai", param_hint="--time-zone"
-            ) from None
-    from datetime import UTC
-
-    return zone_of(settings, shop) if settings is not None and shop else UTC
+def _known_zone(name: str) -> str:
+    """The zone as it is; raises a usage error for one that nobody knows."""
+    try:
+        return name if not name else str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"{name!r} is not an IANA zone such as Asia/Shanghai", param_hint="--time-zone"
+        ) from None
 
 
-def _mapping_zone(connector: Any, default: tzinfo) -> tzinfo:
-    """The zone that the export's own times are in, for showing them as the merchant knows them."""
-    from zoneinfo import ZoneInfo
-
-    name = getattr(getattr(connector, "mapping", None), "time_zone", "")
-    return ZoneInfo(name) if name else default
+def _zone_of(connector: Any) -> tzinfo:
+    """The zone that the export's own times are in, for `--now` and for showing them."""
+    mapping, context = getattr(connector, "mapping", None), getattr(connector, "context", None)
+    return ZoneInfo(getattr(mapping, "time_zone", "") or getattr(context, "time_zone", "") or "UTC")
 
 
 def _reader(
@@ -172,14 +169,16 @@ def _show(found: Triage, zone: tzinfo, most: int | None) -> None:
     from datetime import datetime
     from itertools import islice
 
-    say(f"{found.rows} rows, {found.readable} orders judged")
+    say(f"{many(found.rows, 'row')}, {many(found.readable, 'order')} judged")
     table(
         ["lateness", Column("orders", right=True)],
         [(state.value, count) for state, count in found.counts.items() if count],
     )
     if len(found.late):
         amount = ", ".join(str(money) for _, money in sorted(found.amount.items()))
-        title = f"{len(found.late)} late orders worth {amount}, soonest deadline first (times in {zone})"
+        title = (
+            f"{many(len(found.late), 'late order')} worth {amount}, soonest deadline first (times in {zone})"
+        )
         rows = (
             (
                 late["number"],
@@ -207,14 +206,14 @@ def _show(found: Triage, zone: tzinfo, most: int | None) -> None:
         _more(len(found.late), most, "late orders")
     if len(found.unreadable):
         lost = ((bad["row"], bad["column"], bad["reason"]) for bad in islice(found.unreadable, most))
-        title = f"{len(found.unreadable)} rows that cannot be read"
+        title = f"{many(len(found.unreadable), 'row')} that cannot be read"
         table([Column("row", right=True), "column", Column("reason", wide=True)], lost, title=title)
         _more(len(found.unreadable), most, "rows")
     if found.duplicates:
         twice = [
             (number, ", ".join(map(str, rows))) for number, rows in islice(found.duplicates.items(), most)
         ]
-        title = f"{len(found.duplicates)} order numbers more than once; the first row counts"
+        title = f"{many(len(found.duplicates), 'order number')} more than once; the first row counts"
         table(["order", Column("rows", wide=True)], twice, title=title)
         _more(len(found.duplicates), most, "order numbers")
 
