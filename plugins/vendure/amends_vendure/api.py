@@ -162,7 +162,9 @@ class Api:
             return AuthFailed(say)
         if status == 403:
             return NotAllowed(f"{say}: a proxy or firewall refuses this machine", hint=ADDRESS)
-        if status == 404 and _json(response) is not None:
+        answer = _json(response)
+        # Vendure's own 404 has a statusCode and means a wrong path: an unknown order is no HTTP error there.
+        if status == 404 and isinstance(answer, dict) and "statusCode" not in answer:
             return NotFound(say)
         if status in (404, 405):
             return NotAllowed(f"{say}: no Admin API here", hint=ADDRESS)

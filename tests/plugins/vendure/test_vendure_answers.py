@@ -135,6 +135,7 @@ def raises(kind: type[httpx.TransportError]) -> Answer:
         (lambda r: httpx.Response(502, text="<html>"), Unavailable, "502"),
         (lambda r: httpx.Response(403, text="<html>"), NotAllowed, "firewall"),
         (lambda r: httpx.Response(404, text="<html>"), NotAllowed, "no Admin API"),
+        (lambda r: httpx.Response(404, json={"statusCode": 404}), NotAllowed, "no Admin API"),
         (lambda r: httpx.Response(302), NotAllowed, "redirects"),
         (lambda r: httpx.Response(200, text="<html>"), BadAnswer, "not JSON"),
         (lambda r: httpx.Response(200, content=b'{"data": {"ord'), BadAnswer, "not JSON"),
