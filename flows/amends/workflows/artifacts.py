@@ -40,7 +40,7 @@ async def publish(shop: Shop, summary: Summary) -> None:
     of, name = f" of {shop.name}, {worklists.local(shop, now)}", slug(shop.name)
     try:
         for key, table, told in (
-            ("worklist", work, work.told("open cases", f"amends cases --shop {shop.name}")),
+            ("worklist", work, work.told("open cases", f"amends cases --open --shop {shop.name}")),
             ("tasks", tasks, tasks.told("open tasks", f"amends tasks --shop {shop.name}")),
             ("approvals", lists, lists.told("open approval lists", "amends approvals")),
         ):

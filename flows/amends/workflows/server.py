@@ -114,7 +114,7 @@ class PrefectServer:
     """
 
     def __init__(
-        self, home: Path, *, report: Report | None = None, ui: bool = False, limit: float = LIMIT
+        self, home: Path, *, report: Report | None = None, ui: bool = True, limit: float = LIMIT
     ) -> None:
         self.home = home.absolute()
         self.url = ""
@@ -215,9 +215,14 @@ class PrefectServer:
             process.kill()
         process.wait()
 
+    def use(self) -> None:
+        """Point this process at it until `__exit__`; once is enough."""
+        if self._undo is None:
+            self._undo = use(self)
+
     def __enter__(self) -> PrefectServer:
         self.start()
-        self._undo = use(self)
+        self.use()
         return self
 
     def __exit__(self, *_: object) -> None:

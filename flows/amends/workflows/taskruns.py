@@ -44,7 +44,7 @@ class _Work(Generic[T]):
 _work: ContextVar[_Work[Any]] = ContextVar("_work")
 
 
-@task(task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, log_prints=False)
+@task(task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 async def _step(label: str, count: int) -> int:
     """One step of a batch of cases."""
     await _work.get().do()

@@ -61,7 +61,11 @@ def worklist(tx: Tx, shop: Shop, now: datetime, rows: int = ROWS) -> Table:
     )
     found = tx.execute(query).all()
     facts = chain.load(tx, [row.id for row in found])
-    return Table([_case_row(shop, row, fold(facts[row.id], case=row.id), now) for row in found], total)
+    shown = [_case_row(shop, row, fold(facts[row.id], case=row.id), now) for row in found]
+    shown.sort(
+        key=lambda cells: (not cells["ship-by"], cells["ship-by"])
+    )  # a date agreed with the customer counts
+    return Table(shown, total)
 
 
 def _case_row(shop: Shop, row: Any, case: Snapshot, now: datetime) -> dict[str, str]:
