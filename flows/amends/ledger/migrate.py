@@ -6,8 +6,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import func, select
 
 from amends.ledger.database import Tx
+
+
+_LOCK = 4_127_001
+"""Any number that nobody else locks by."""
 
 
 def config() -> Config:
@@ -18,6 +23,8 @@ def config() -> Config:
 
 
 def upgrade(tx: Tx) -> None:
+    if tx.postgres:  # SQLite has one writer anyway
+        tx.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     settings = config()
     settings.attributes["connection"] = tx.conn
     command.upgrade(settings, "head")
