@@ -25,13 +25,14 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from amends.errors import LedgerCorrupt, LedgerError, LedgerFull, LedgerLocked, LedgerNewer
-from amends.ledger.schema import REVISION
+from amends.ledger.schema import REVISION, meta
 from amends.ledger.vault import Vault
 
 P = ParamSpec("P")
@@ -85,10 +86,17 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, vault: Vault) -> Ledger:
-        """Open, make or upgrade; raises `LedgerNewer` for one that a newer amends wrote."""
+        """Open, make or upgrade; raises `LedgerNewer` for one that a newer amends wrote, and `LedgerError` where the
+        key is not the one that it was made with.
+        """
         ledger = cls(url, vault)
-        with translated(ledger.where):
-            ledger.migrate()
+        try:
+            with translated(ledger.where):
+                ledger.migrate()
+                ledger.do(_fit)
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     @property
@@ -164,9 +172,13 @@ class Ledger:
 def _sqlite_engine(path: str) -> Engine:
     """Rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL file that two processes checkpoint at once."""
     if path and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            if not Path(path).exists():
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise _no_place(path) from error
     engine = create_engine(
         f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": BUSY}
     )
@@ -201,6 +213,16 @@ def _revision(tx: Tx) -> str | None:
     return tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def _fit(tx: Tx) -> None:
+    """Note which key the ledger was made with, as a signature; refuse any other before it writes a thing."""
+    mark = tx.vault.mac(b"ledger").hex()
+    tx.execute(tx.upsert(meta).values(key="key", value=mark).on_conflict_do_nothing())
+    if tx.execute(select(meta.c.value).where(meta.c.key == "key")).scalar() != mark:
+        raise LedgerError(
+            "the ledger's key does not fit this ledger", hint="Use the key with which the ledger was made."
+        )
+
+
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turn the driver's errors into ours, each with what to do."""
@@ -219,12 +241,14 @@ def _ours(error: Exception, where: str) -> LedgerError:
     if "malformed" in what or "not a database" in what or "corrupt" in what:
         return LedgerCorrupt(f"{where} is damaged: {what.splitlines()[0]}")
     if "unable to open" in what or "readonly" in what or "read-only" in what:
-        return LedgerError(
-            f"{where} cannot be opened for writing", hint="Check the path and its permissions."
-        )
+        return _no_place(where)
     if isinstance(error, OperationalError):
         return LedgerError(f"{where}: {what.splitlines()[0]}", hint="Is the database running and reachable?")
     raise error
+
+
+def _no_place(where: str) -> LedgerError:
+    return LedgerError(f"{where} cannot be opened for writing", hint="Check the path and its permissions.")
 
 
 def _in_fresh_loop(coroutine: Any) -> Any:
