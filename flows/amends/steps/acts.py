@@ -326,7 +326,8 @@ def _conclude(shop: Shop, act: Act, now: datetime) -> None:
     error = str(act.error) if act.error else ""
     if act.operation.how == "by-hand":
         due = effect.look_at or now + playbook.task_within
-        turn.change(Change(effect.key, EffectState.SENT, look_at=due))
+        if effect.look_at is None:  # an open task stays as it is: a person may be settling it at this moment
+            turn.change(Change(effect.key, EffectState.SENT, look_at=due))
         if effect.key not in {task.effect for task in turn.case.tasks.values()}:
             turn.tasks.append(_task(shop, act, due))
             if effect.op == "legal":
