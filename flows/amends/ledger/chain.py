@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import LargeBinary, bindparam, cast, insert, select, update
 
 from amends.cases import facts as f
+from amends.errors import LedgerCorrupt
 from amends.ledger.database import Tx
 from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 
@@ -148,7 +149,10 @@ def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:
         .order_by(facts.c.case_id, facts.c.seq)
     )
     for case, seq, at, kind, actor, body in tx.execute(query):
-        fact = f.Fact.model_construct(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
+        try:
+            fact = f.Fact.model_construct(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
+        except (KeyError, ValueError, OverflowError) as error:
+            raise LedgerCorrupt(f"fact {seq} of case {case} ({kind}) cannot be read") from error
         found[case].append(fact)
     return found
 
@@ -217,12 +221,14 @@ def verify(tx: Tx, case: int | None = None) -> Report:
 
 
 def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
-    query = select(
-        facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body, facts.c.hash
-    )
+    texts = (facts.c.kind, facts.c.actor, facts.c.body)
+    if not tx.postgres:  # SQLite keeps any bytes as text, and its driver refuses to read some
+        texts = tuple(cast(text, LargeBinary) for text in texts)
+    query = select(facts.c.case_id, facts.c.seq, facts.c.at, *texts, facts.c.hash)
     if case is not None:
         query = query.where(facts.c.case_id == case)
-    yield from tx.execute(query.order_by(facts.c.case_id, facts.c.seq))
+    for id_, seq, at, *words, hash_ in tx.execute(query.order_by(facts.c.case_id, facts.c.seq)):
+        yield id_, seq, at, *(w if tx.postgres else bytes(w).decode(errors="replace") for w in words), hash_
 
 
 def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
