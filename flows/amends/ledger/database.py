@@ -238,6 +238,8 @@ def _ours(error: Exception, where: str) -> LedgerError:
         return LedgerLocked(f"{where} was locked by another process for more than {BUSY:.0f} s")
     if "disk is full" in what or "no space" in what or "disk full" in what:
         return LedgerFull(f"no room left on the disk of {where}; the last transaction was rolled back")
+    if "could not decode" in what:  # the driver would show what it could not read
+        return LedgerCorrupt(f"{where} is damaged: a text in it is none any more")
     if "malformed" in what or "not a database" in what or "corrupt" in what:
         return LedgerCorrupt(f"{where} is damaged: {what.splitlines()[0]}")
     if "unable to open" in what or "readonly" in what or "read-only" in what:
