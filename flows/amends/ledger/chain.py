@@ -51,7 +51,7 @@ def decode(kind: str, body: str) -> f.FactBody:
 def link(previous: bytes, case: int, seq: int, at: int, kind: str, actor: str, body: str) -> bytes:
     """The hash of one fact."""
     head = f"{case}\x1f{seq}\x1f{at}\x1f{kind}\x1f{actor}\x1f{body}"
-    return hashlib.sha256(previous + head.encode()).digest()
+    return hashlib.sha256(previous + head.encode(errors="surrogateescape")).digest()
 
 
 def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
@@ -202,7 +202,7 @@ def verify(tx: Tx, case: int | None = None) -> Report:
                 breaks.append(Break(id_, count + 1, f"fact {count + 1} is missing"))
             elif link(head, id_, seq, at, kind, actor, body) != hash_:
                 bad.add(id_)
-                breaks.append(Break(id_, seq, f"fact {seq} ({kind}) was changed"))
+                breaks.append(Break(id_, seq, f"fact {seq} ({ascii(kind)[1:-1]}) was changed"))
         seen[id_] = (seq, hash_)
     for id_, (count, head) in seen.items():
         row = known.get(id_)
@@ -228,7 +228,7 @@ def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
     if case is not None:
         query = query.where(facts.c.case_id == case)
     for id_, seq, at, *words, hash_ in tx.execute(query.order_by(facts.c.case_id, facts.c.seq)):
-        yield id_, seq, at, *(w if tx.postgres else bytes(w).decode(errors="replace") for w in words), hash_
+        yield id_, seq, at, *(w if tx.postgres else bytes(w).decode(errors="surrogateescape") for w in words), hash_
 
 
 def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:
