@@ -1,0 +1,65 @@
+"""A fresh ledger per test: SQLite in a temporary folder, and Postgres where `AMENDS_TEST_POSTGRES` names a server.
+
+The address must be of a database that tests may fill and empty, such as `postgresql://postgres@127.0.0.1/amends_test`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.ledger.makers import KEY
+
+from amends.ledger import Ledger
+
+POSTGRES = os.environ.get("AMENDS_TEST_POSTGRES", "")
+BACKENDS = ["sqlite", *([pytest.param("postgres", marks=pytest.mark.postgres)] if POSTGRES else [])]
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return asyncio.run(_emptied(POSTGRES, f"amends_test_{worker}"))
+
+
+@pytest.fixture
+def reopen(url: str) -> Iterator[Callable[[], Ledger]]:
+    """Opens the same ledger, as often as wanted, as another process would."""
+    found: list[Ledger] = []
+
+    def open_() -> Ledger:
+        found.append(Ledger.open(url, KEY))
+        return found[-1]
+
+    yield open_
+    for ledger in found:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(reopen: Callable[[], Ledger]) -> Ledger:
+    return reopen()
+
+
+async def _emptied(server: str, name: str) -> str:
+    import asyncpg
+
+    admin = await asyncpg.connect(server)
+    try:
+        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+            await admin.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await admin.close()
+    address = server.rpartition("/")[0] + "/" + name
+    own = await asyncpg.connect(address)
+    try:
+        await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    finally:
+        await own.close()
+    return address
