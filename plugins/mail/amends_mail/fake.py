@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from amends.testing.contracts import FakeChannel
 
 _USER, _PASSWORD = "shop-0017", "made-up-password"  # made up, and only ever sent to loopback
-_PATIENCE = timedelta(milliseconds=300)
+# Long enough for a busy machine, short enough for a suite that waits for it a few times.
+_PATIENCE = timedelta(milliseconds=700)
 
 # What is said, or done, at which point of a session instead of what is expected.
 _HANG, _CLOSE, _RESET = "(hang)", "(close)", "(reset)"
@@ -54,14 +55,15 @@ class FakeMailServer(FakeChannel):
 
     async def start(self) -> None:
         self._trouble: tuple[str, str] | None = None
+        self._over = asyncio.Event()
         self._sessions: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def stop(self) -> None:
         self._server.close()
-        for session in self._sessions:
-            session.cancel()
-        await asyncio.gather(*self._sessions, return_exceptions=True)
+        self._over.set()
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=1)
 
     def settings(self) -> Mapping[str, Any]:
         return {**self.config, "port": self._server.sockets[0].getsockname()[1]}
@@ -113,7 +115,8 @@ class FakeMailServer(FakeChannel):
         if self._trouble is not None and self._trouble[0] == stage:
             text, self._trouble = self._trouble[1].format(line=line), None
         if text == _HANG:
-            await asyncio.Event().wait()
+            await self._over.wait()
+            raise _HangUp
         if text == _RESET:
             writer.transport.abort()
             raise _HangUp

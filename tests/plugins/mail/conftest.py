@@ -83,8 +83,8 @@ class Server:
             "port": self.port,
             "tls": "none",
             "sender": "service@shop.example.invalid",
-            "timeout": timedelta(seconds=2),
-            "answer_within": timedelta(milliseconds=300),
+            "timeout": timedelta(seconds=5),
+            "answer_within": timedelta(seconds=5),
         }
         context = Context(shop="sample", time_zone="Europe/Berlin", clock=FixedClock(NOW), http=None)
         return Mail(MailConfig.model_validate(told | config), context)

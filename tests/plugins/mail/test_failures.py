@@ -64,7 +64,7 @@ async def test_silence_after_the_mail_was_handed_over_is_unknown(server: Server)
         return "250 OK"
 
     server.answers["DATA"] = hang
-    error = await failed(server)
+    error = await failed(server, answer_within=timedelta(milliseconds=300))
     assert type(error) is TimedOut and not error.sure_not_done
     assert len(server.envelopes) == 1
 
@@ -145,7 +145,7 @@ async def test_no_more_sessions_at_once_than_allowed(server: Server) -> None:
         return "250 OK"
 
     server.answers["DATA"] = count
-    channel = server.channel(connections=2, answer_within=timedelta(seconds=5))
+    channel = server.channel(connections=2)
     await asyncio.gather(*(channel.message(message(key=f"am{n}")) for n in range(6)))
     assert (server.most, len(server.envelopes)) == (2, 6)
 
