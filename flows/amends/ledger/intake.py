@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,13 +67,14 @@ def take(
 ) -> list[str]:
     """Store these orders and the cursor in one transaction; answers with the numbers that are new or changed.
 
-    An order seen before with the same or a newer `updated_at` is left as it is. A changed order wakes its open case.
+    An order is replaced by one that the platform changed later, or that differs and was looked at later: lists lag
+    behind the orders themselves. A changed order wakes its open case.
     """
     rows: dict[str, dict[str, Any]] = {}
     for item in seen:
         row = _row(shop, item)
         known = rows.get(row["number"])
-        if known is None or (row["updated_at"] or 0) >= (known["updated_at"] or 0):
+        if known is None or not _older(row, known):
             rows[row["number"]] = row
     changed: list[str] = []
     numbers = list(rows)
@@ -81,9 +82,12 @@ def take(
         part = [rows[number] for number in numbers[start : start + _BATCH]]
         statement = tx.upsert(orders)
         new = statement.excluded
+        undated = new.updated_at.is_(None) | orders.c.updated_at.is_(None)
         newer = or_(
             new.updated_at > orders.c.updated_at,
-            (new.updated_at.is_(None) | orders.c.updated_at.is_(None)) & (new.snapshot != orders.c.snapshot),
+            ((new.updated_at == orders.c.updated_at) | undated)
+            & (new.observed_at >= orders.c.observed_at)
+            & (_content(tx, new.snapshot) != _content(tx, orders.c.snapshot)),
         )
         columns = [c.name for c in orders.columns if c.name not in ("shop", "number")]
         statement = statement.on_conflict_do_update(
@@ -95,6 +99,21 @@ def take(
     if waking:
         wake(tx, shop, changed, now)
     return changed
+
+
+def _older(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether one row tells of an earlier time than another of the same order."""
+    mine, other = row["updated_at"], known["updated_at"]
+    if mine is not None and other is not None and mine != other:
+        return bool(mine < other)
+    return bool(row["observed_at"] < known["observed_at"])
+
+
+def _content(tx: Tx, snapshot: ColumnElement[str]) -> ColumnElement[Any]:
+    """A stored snapshot but for the time at which it was looked at."""
+    if tx.postgres:
+        return cast(snapshot, JSONB) - "observed_at"
+    return func.json_remove(snapshot, "$.observed_at")
 
 
 def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
@@ -109,9 +128,7 @@ def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
             )
             .values(
                 wake=True,
-                due_at=func.min(cases.c.due_at, ticks(now))
-                if not tx.postgres
-                else func.least(cases.c.due_at, ticks(now)),
+                due_at=case((cases.c.due_at < ticks(now), cases.c.due_at), else_=ticks(now)),
             )
         )
 
