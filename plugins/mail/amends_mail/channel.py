@@ -69,7 +69,7 @@ class Mail:
 
     async def _server(self) -> SMTP:
         config = self._config
-        if self._trust is None:
+        if self._trust is None and config.tls != "none":
             # In a thread, for it reads files.
             self._trust = await asyncio.to_thread(ssl.create_default_context, cafile=config.ca_file or None)
         return SMTP(

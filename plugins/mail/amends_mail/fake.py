@@ -13,7 +13,7 @@ from amends.testing.contracts import FakeChannel
 
 _USER, _PASSWORD = "shop-0017", "made-up-password"  # made up, and only ever sent to loopback
 # Long enough for a busy machine, short enough for a suite that waits for it a few times.
-_PATIENCE = timedelta(milliseconds=700)
+_PATIENCE = timedelta(milliseconds=500)
 
 # What is said, or done, at which point of a session instead of what is expected.
 _HANG, _CLOSE, _RESET = "(hang)", "(close)", "(reset)"
