@@ -25,7 +25,8 @@ LOOK_AGAIN = timedelta(hours=24)
 @dataclass(frozen=True, slots=True)
 class Next:
     """One decision. `at` is the due time of a wait; `body` a fact to append; `what` names the act to be approved, or,
-    with a step before a desk, what to file (`complaint`, `legal` …), or `look` for a ruling."""
+    with a step, what of it: what to file before a desk (`complaint`, `legal` …), `look` for a ruling, `withdraw` what
+    was planned and has not left."""
 
     do: Literal["step", "wait", "ask", "person", "close", "record", "nothing"]
     why: str
@@ -59,6 +60,11 @@ class _By:
     def decide(self) -> Next:
         if self.where in (Stage.CLOSED, Stage.HELD):
             return _DECIDERS[self.where](self)
+        under_way = any(
+            p.state in ("sent", "unknown") and p.effect_class != "by-hand" for p in self.case.pending
+        )
+        if self.case.outdated and not under_way:
+            return self.step(f.Step.VERIFY, "the order has changed since it was looked at")
         unsettled = self._unsettled()
         if unsettled is not None:
             return unsettled
@@ -137,10 +143,15 @@ class _By:
             late = due <= self.at
             why = f"a person {'should have done' if late else 'does'} {pending.op} by hand"
             return self.watch(None if late else due, why)
+        why = f"{pending.op} is {pending.state}: settle that first"
+        if pending.state == "planned":  # it has not left the house: what it says must still be wanted
+            wanted = _DECIDERS[self.where](self)
+            if wanted.do != "step" or wanted.step not in (pending.step, f.Step.VERIFY):
+                why = f"{pending.op} is planned, but no longer wanted: {wanted.why}"
+                return Next("step", why, self.where, step=pending.step, what="withdraw")
         if pending.look_at is not None and pending.look_at > self.at:
             return self.wait(pending.look_at, f"{pending.op}: what became of it is looked up then")
-        why = f"{pending.op} is {pending.state}: settle that first"
-        if pending.state == "planned":  # it has not left the house: what it says must still be so
+        if pending.state == "planned":
             return self.step(pending.step, why)
         return Next("step", why, self.where, step=pending.step)
 
@@ -266,13 +277,16 @@ class _By:
                 return answer
         step = f.Step.ESCALATE if act.instance == "arbitration" else f.Step.COMPLAIN
         looked = act.looked_at or act.filed_at or self.at
-        if self.at - looked >= self.playbook.poll:
+        every = (
+            self.playbook.poll if self.now.terms.can.get("ruling") == "api" else LOOK_AGAIN
+        )  # a person looks daily
+        if self.at - looked >= every:
             return self.step(step, f"look for a ruling on the {act.instance}", "look")
         if act.ruling_by is not None and self.at >= act.ruling_by:
             if act.instance == "response":
-                return self.wait(looked + self.playbook.poll, "the dispute is overdue for a ruling")
+                return self.wait(looked + every, "the dispute is overdue for a ruling")
             return self._escalate(f"no ruling on the {act.instance} by its due time")
-        due = looked + self.playbook.poll
+        due = looked + every
         if act.ruling_by is not None and self.at < act.ruling_by < due:
             due = act.ruling_by
         return self.wait(due, f"the {act.instance} is filed, no ruling yet")
@@ -326,6 +340,9 @@ class _By:
             raise AssertionError("awaiting a reply without a date")
         if self.at < last.reply_by:
             return self.wait(last.reply_by, f"offer {last.number} is out: a reply, or silence, by then")
+        unread = next((t for t in self.case.tasks.values() if t.what == "read-reply"), None)
+        if unread is not None:
+            return self.watch(unread.due_at, "the customer wrote: a person reads it")
         means, rule = self._silence(last)
         return self.record(
             f.Silent(round=last.number, means=means, rule=rule),
@@ -425,6 +442,16 @@ class _By:
                 "every way to reach the customer refused",
             )
         if last is not None and last.contacted_at is None:
+            if (
+                late.state is State.SHIPPED_LATE and last.state is not State.SHIPPED_LATE
+            ):  # proposed before they left
+                if self.playbook.shipped_late == "close":
+                    return self._shipped() or self.close(
+                        f.Outcome.SHIPPED, "the goods left before anybody was told"
+                    )
+                return self.step(
+                    f.Step.CONTACT, f"offer {last.number} is out of date: the goods have left", "anew"
+                )
             return self._send(last)
         if late.state is State.SHIPPED_LATE:
             if last is not None or self.playbook.shipped_late == "close":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -24,6 +24,34 @@ class Storm(_Table):
 
     orders: int = Field(default=200, gt=0)
     within: Duration = timedelta(hours=1)
+
+
+class Quiet(_Table):
+    """No message reaches a customer within these hours of their own day."""
+
+    start: time = Field(default=time(21, 0), description="From this time of day on.")
+    end: time = Field(default=time(8, 0), description="Until this one.")
+    unless_within: Duration = Field(
+        default=timedelta(hours=4),
+        description="Sent all the same where the deadline breaks within this time.",
+    )
+
+    def until(self, local: datetime) -> datetime | None:
+        """When the quiet that `local` (the customer's time) lies in ends; None outside it."""
+        now = local.time().replace(tzinfo=None)
+        over_midnight = self.start > self.end
+        inside = (now >= self.start or now < self.end) if over_midnight else self.start <= now < self.end
+        if not inside:
+            return None
+        end = local.replace(hour=self.end.hour, minute=self.end.minute, second=0, microsecond=0)
+        return end if end > local else end + timedelta(days=1)
+
+
+class Often(_Table):
+    """How many messages one customer gets at most, over all channels and orders, within a time."""
+
+    messages: int = Field(default=3, gt=0)
+    within: Duration = timedelta(days=1)
 
 
 class Approvals(_Table):
@@ -74,6 +102,12 @@ class Playbook(_Table):
     channels: tuple[str, ...] = Field(
         default=("platform",),
         description="How to reach the customer, in order; the next one only after a rejection.",
+    )
+    quiet: Quiet | None = Field(
+        default=None, description="Hours in which customers are left alone; absent: none."
+    )
+    at_most: Often | None = Field(
+        default=None, description="A customer's share of messages; absent: no limit."
     )
     cap_reached: Literal["apologise", "ask"] = Field(
         default="apologise", description="Over a cap: send the offer without its remedy, or ask a person."

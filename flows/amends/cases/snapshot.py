@@ -12,7 +12,6 @@ from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
 from amends.cases.orders import AfterSales, Order
 
-
 INSTANCES: tuple[f.Instance, ...] = ("response", "complaint", "arbitration", "legal")
 """Where a case can be put, the highest last."""
 
@@ -26,6 +25,7 @@ class Round:
     policy: str
     notice: str
     proposed_at: datetime
+    state: State = State.UNKNOWN  # how late the order was when this was proposed
     over_cap: str = ""
     contacted_at: datetime | None = None
     via: str = ""
@@ -130,6 +130,7 @@ class Snapshot:
     erased: bool = False
     pending: tuple[Pending, ...] = ()
     blocked: str = ""  # the shop's or step's hold that bears on this case
+    outdated: bool = False  # the watch has seen the order since, changed
 
     @property
     def last(self) -> Round | None:
@@ -171,10 +172,10 @@ class Snapshot:
             case f.Opened():
                 self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
             case f.Observed():
-                self.order, self.observed_at = body.order, body.order.observed_at
+                self.order, self.observed_at, self.outdated = body.order, body.order.observed_at, False
                 self.contradictions, self.penalty, self.unseen = body.contradictions, body.penalty, None
             case f.SeenAgain():
-                self.observed_at, self.unseen = fact.at, None
+                self.observed_at, self.unseen, self.outdated = fact.at, None, False
             case f.Unseen():
                 self.unseen = body
             case f.Proposed() if body.offer.none:
@@ -185,7 +186,15 @@ class Snapshot:
                 ):  # proposed anew before anybody was told
                     self.rounds.pop()
                 self.rounds.append(
-                    Round(body.round, body.offer, body.policy, body.notice, fact.at, over_cap=body.over_cap)
+                    Round(
+                        body.round,
+                        body.offer,
+                        body.policy,
+                        body.notice,
+                        fact.at,
+                        state=body.state,
+                        over_cap=body.over_cap,
+                    )
                 )
             case f.Held():
                 self.held = body
@@ -280,7 +289,10 @@ class Snapshot:
             case f.Settled():
                 round_.settled_at = fact.at
             case f.SettlementRejected() if round_.contacted_at is None:
-                round_.answer, round_.answered_at = None, None  # a cancel in time for an offer that nobody has heard yet
+                round_.answer, round_.answered_at = (
+                    None,
+                    None,
+                )  # a cancel in time for an offer that nobody has heard yet
             case f.SettlementRejected():
                 round_.rejected = body.why or "rejected"
             case f.Extended():

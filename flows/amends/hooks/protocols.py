@@ -90,6 +90,14 @@ class Desk(Protocol):
 
     async def arbitrate(self, request: Filing) -> Receipt: ...
 
+    async def with_dispute(self, order: Order) -> Order:
+        """The order as this desk sees it: disputed, with the dispute's id and due date, where it is (`disputes`)."""
+        ...
+
+    async def replies(self, cursor: str) -> ReplyPage:
+        """What customers wrote at the desk, where it is another platform than the connector's."""
+        ...
+
     async def ruling(self, order: str, ref: str) -> Ruling | None:
         """The decision on what was filed as `ref`; None while there is none."""
         ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 How = Literal["api", "by-hand", "unsupported"]
 EffectClass = Literal["idempotent", "queryable", "blind", "by-hand", "none"]
 
-READS = ("changed_orders", "order", "tracking", "replies", "find", "verify_webhook", "ruling")
+READS = ("changed_orders", "order", "tracking", "replies", "find", "verify_webhook", "ruling", "disputes")
 WRITES = ("message", "grant", "extend", "complain", "respond", "arbitrate")
 
 

@@ -32,18 +32,22 @@ def left(tx: Tx, scopes: Sequence[Scope]) -> dict[str, Money]:
     return free
 
 
-def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope]) -> str:
+def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope], now: datetime) -> str:
     """Take the amount from every cap at once, or from none; answers with the name of the cap that refuses, or ''.
 
-    A round that already holds its share is not charged again: planning twice is harmless.
+    A round that already holds this share is not charged again: planning twice is harmless. Another amount for the
+    same round replaces the first.
     """
-    have = select(budget_entries.c.scope).where(
+    have = select(budget_entries.c.minor, budget_entries.c.currency).where(
         budget_entries.c.case_id == case,
         budget_entries.c.round == round_,
         budget_entries.c.released_at.is_(None),
     )
-    if tx.execute(have).first() is not None:
+    held = tx.execute(have).all()
+    if held and all((row.minor, row.currency) == (amount.minor, amount.currency) for row in held):
         return ""
+    if held:
+        release(tx, case, round_, now)
     for scope in scopes:
         if scope.limit.currency != amount.currency:
             continue

@@ -18,7 +18,7 @@ from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.snapshot import Pending
 from amends.ledger.database import Tx
-from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, ticks
+from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, orders, ticks
 
 
 class EffectState(StrEnum):
@@ -177,6 +177,22 @@ def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int
         query = query.where(effects.c.settled_at.is_(None))
     for row in tx.execute(query.order_by(effects.c.planned_at, effects.c.key)):
         found[row.case_id].append(_effect(row))
+    return found
+
+
+def messages_to(tx: Tx, shop: str, customers: Sequence[str], *, since: datetime) -> dict[str, list[datetime]]:
+    """When customers of a shop were written to since then, whatever the order and the way."""
+    found: dict[str, list[datetime]] = {}
+    query = (
+        select(orders.c.customer, effects.c.first_sent_at)
+        .join(orders, (orders.c.shop == effects.c.shop) & (orders.c.number == effects.c.number))
+        .where(
+            effects.c.shop == shop, effects.c.op == "message", effects.c.state != EffectState.REJECTED.value,
+            effects.c.first_sent_at > ticks(since), orders.c.customer.in_(list(customers)),
+        )
+    )  # fmt: skip
+    for customer, at in tx.execute(query):
+        found.setdefault(customer, []).append(moment(at))
     return found
 
 

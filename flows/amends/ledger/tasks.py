@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -117,6 +118,16 @@ def drop_for_effect(tx: Tx, effect: str, *, outcome: str, now: datetime) -> list
             .values(done_at=ticks(now), outcome=outcome, done_by="seen")
         )
     return ids
+
+
+def drop_of_closed(tx: Tx, cases: Sequence[int], now: datetime) -> None:
+    """End the open tasks of cases that have closed: nobody needs to do them any more."""
+    if cases:
+        tx.execute(
+            update(tasks)
+            .where(tasks.c.case_id.in_(list(cases)), tasks.c.done_at.is_(None))
+            .values(done_at=ticks(now), outcome="closed", done_by="amends")
+        )
 
 
 def _task(row: Any) -> Task:

@@ -82,7 +82,7 @@ class CaseLine:
 def order_lines(
     tx: Tx, *, shop: str | None = None, states: Sequence[str] = LATE, now: datetime, limit: int | None = None
 ) -> list[OrderLine]:
-    """Orders in these states, the soonest deadline first. A watched order past its deadline counts as overdue."""
+    """Orders in these states as last judged, the soonest deadline first."""
     query = (
         select(orders, cases.c.id, cases.c.stage, cases.c.next_step, cases.c.why, cases.c.due_at)
         .outerjoin(
@@ -132,15 +132,22 @@ def case_lines(
 
 
 def case_id(tx: Tx, text: str) -> int:
-    """A case by its number or by its order's number (the newest generation). Raises `CaseError`."""
-    if text.isdigit():
-        row = (
-            tx.execute(select(cases.c.id).where(cases.c.id == int(text))).first() if len(text) < 19 else None
-        )
-        if row is not None:
-            return int(row.id)
+    """A case by its number (`12` or `#12`) or by its order's number (the newest generation). Raises `CaseError`."""
+    by_id = text.removeprefix("#")
+    found = None
+    if by_id.isdigit() and len(by_id) < 19:
+        found = tx.execute(select(cases.c.id, cases.c.number).where(cases.c.id == int(by_id))).first()
+        if found is not None and (text != by_id or found.number == text):
+            return int(found.id)
     query = select(cases.c.id, cases.c.shop).where(cases.c.number == text).order_by(cases.c.generation.desc())
     rows = tx.execute(query).all()
+    if found is not None:
+        if rows:
+            raise CaseError(
+                f"{text} is both a case and the order of case {rows[0].id}",
+                hint=f"Write #{text} or #{rows[0].id}.",
+            )
+        return int(found.id)
     shops = sorted({row.shop for row in rows})
     if len(shops) > 1:
         raise CaseError(

@@ -17,7 +17,7 @@ from amends.cases.money import Money
 from amends.cases.snapshot import Snapshot, fold
 from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, persons, tasks
 from amends.ledger.database import Tx
-from amends.ledger.schema import cases, maybe_ticks, ticks
+from amends.ledger.schema import cases, maybe_ticks, orders, ticks
 
 
 @dataclass(slots=True)
@@ -130,6 +130,10 @@ def claim(
     blocks = holds.current(tx, shop)
     block = next((str(h) for h in blocks if not h.step), "")
     held_steps = {h.step: str(h) for h in blocks if h.step}
+    watched = select(orders.c.number, orders.c.observed_at).where(
+        orders.c.shop == shop, orders.c.number.in_([row.number for row in rows.values()])
+    )
+    seen = {row.number: row.observed_at for row in tx.execute(watched)}
     claims = []
     for id_ in ids:
         row = rows[id_]
@@ -137,6 +141,8 @@ def claim(
             effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED
         ]
         snapshot = fold(found[id_], case=id_, shop=shop, number=row.number, pending=pending, blocked=block)
+        looked = snapshot.observed_at
+        snapshot.outdated = looked is not None and seen.get(row.number, 0) > ticks(looked)
         claims.append(
             Claim(
                 id_,
@@ -187,7 +193,7 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
                 answer[claim_.id] = Refusal("approval", f"no approval fits {yes.what} as it stands")
                 continue
         if item.share is not None:
-            cap = budgets.take(tx, claim_.id, item.share.round, item.share.amount, item.share.scopes)
+            cap = budgets.take(tx, claim_.id, item.share.round, item.share.amount, item.share.scopes, now)
             if cap:
                 answer[claim_.id] = Refusal("cap", cap)
                 continue
@@ -247,6 +253,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             inbox.applied(tx, end.claim.shop, end.applied, end.claim.id, now)
     _freeze(tx, kept, now)
     written = chain.append(tx, {end.claim.id: end.facts for end in kept})
+    tasks.drop_of_closed(tx, [end.claim.id for end in kept if end.outcome is not None], now)
     let_go, kept_on = [], []
     for end in kept:
         row: dict[str, Any] = {

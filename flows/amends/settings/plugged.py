@@ -90,7 +90,7 @@ def _checks(settings: Settings, registry: Registry) -> Iterator[Callable[[], obj
         own = shop.channels is not None
         at: Key = ("shops", name, "channels") if own else ("playbooks", shop.playbook, "channels")
         for channel in settings.playbook_of(name).channels:
-            if channel != "platform":
+            if channel not in ("platform", "call"):
                 yield partial(channel_config, settings, channel, registry, at=at)
     for policy in settings.policies:
         yield partial(policy_config, settings, policy, registry)

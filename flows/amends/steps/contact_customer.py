@@ -7,15 +7,19 @@ it has certainly refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from amends.cases import facts as f
+from amends.cases.decisions import Next
+from amends.cases.durations import show_duration
 from amends.cases.lateness import State
 from amends.cases.money import Money
 from amends.cases.offers import Offer
+from amends.cases.playbook import Playbook
 from amends.cases.snapshot import Round
-from amends.cases.stages import look
+from amends.cases.stages import Stage, look
 from amends.errors import PluginError
 from amends.hooks.protocols import CaseView, PolicyContext
 from amends.hooks.requests import Message
@@ -30,35 +34,74 @@ from amends.steps.wording import message_text
 
 async def contact_customer(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Propose where nothing is proposed, and send what is proposed; answers with the turns still held."""
-    fresh = [turn for turn in turns if _needs_proposal(turn)]
+    later = await _who_waits(shop, turns)
+    now = [turn for turn in turns if turn not in later]
+    fresh = [turn for turn in now if _needs_proposal(turn)]
     left = await shop.ledger.run(_left, shop, fresh) if fresh else {}
     for turn in fresh:
         guarded(shop, turn, partial(propose, shop, turn, left[turn.claim.id]))
         if not turn.failed:
             decide_turn(shop, turn)
-    sending = [
-        t for t in turns if not t.failed and (t not in fresh or (t.next and t.next.step is f.Step.CONTACT))
-    ]
-    sent_before, personal = (
-        await shop.ledger.run(_known, [t.claim.id for t in sending]) if sending else ({}, {})
-    )
+    sending = [turn for turn in now if not turn.failed and (turn not in fresh or _goes_out(turn))]
+    before, personal = await shop.ledger.run(_known, [t.claim.id for t in sending]) if sending else ({}, {})
     plans, going = [], []
     for turn in sending:
-        known = (sent_before[turn.claim.id], personal.get(turn.claim.id, {}))
+        known = (before[turn.claim.id], personal.get(turn.claim.id, {}))
         plan = guarded(shop, turn, partial(_plan, shop, turn, *known))
         if plan is not None:
             plans.append(plan)
             going.append(turn)
-    rest = [turn for turn in turns if turn not in going]
+    rest = [turn for turn in now if turn not in going]
     for turn in rest:
         if not turn.failed:
             decide_turn(shop, turn)
-    return await write(shop, rest, keep=True) + await acts.do(shop, going, plans)
+    return await write(shop, [*later, *rest], keep=True) + await acts.do(shop, going, plans)
+
+
+async def _who_waits(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
+    """The cases whose customers are left alone for now; each waits, and its why says for what."""
+    busy = [turn for turn in turns if shop.terms(turn.claim.playbook).playbook.at_most is not None]
+    sent = await shop.ledger.run(_sent_to, shop, busy) if busy else {}
+    waiting = []
+    for turn in turns:
+        playbook = shop.terms(turn.claim.playbook).playbook
+        free = _quiet_until(shop, turn, playbook) or _too_often(turn, playbook, sent.get(_customer(turn), ()))
+        if free is not None:
+            stage = turn.next.stage if turn.next else Stage.CONTACT
+            turn.next = Next("wait", free[1], stage, at=free[0])
+            waiting.append(turn)
+        elif playbook.at_most is not None and _customer(turn):
+            sent.setdefault(_customer(turn), []).append(turn.now)  # counts for the next order of this batch
+    return waiting
+
+
+def _customer(turn: Turn) -> str:
+    return turn.case.order.customer if turn.case.order is not None else ""
+
+
+def _sent_to(tx: Tx, shop: Shop, turns: Sequence[Turn]) -> dict[str, list[datetime]]:
+    """When these customers were written to, over all their orders and ways."""
+    customers = sorted({_customer(turn) for turn in turns} - {""})
+    longest = max(
+        (
+            p.at_most.within
+            for turn in turns
+            if (p := shop.terms(turn.claim.playbook).playbook).at_most is not None
+        ),
+        default=timedelta(),
+    )
+    return effects.messages_to(tx, shop.name, customers, since=turns[0].now - longest)
 
 
 def _needs_proposal(turn: Turn) -> bool:
     last = turn.case.last
-    return last is None or last.contacted_at is not None
+    anew = turn.next is not None and turn.next.what == "anew"
+    return last is None or last.contacted_at is not None or anew
+
+
+def _goes_out(turn: Turn) -> bool:
+    """Whether what was just proposed may be sent at once: nothing to ask, nothing to look at first."""
+    return turn.next is not None and turn.next.do == "step" and turn.next.step is f.Step.CONTACT
 
 
 def _left(tx: Tx, shop: Shop, turns: Sequence[Turn]) -> dict[int, Mapping[str, Money]]:
@@ -81,22 +124,27 @@ def propose(shop: Shop, turn: Turn, left: Mapping[str, Money]) -> None:
     now = look(case, turn.now, terms)
     if order is None or now.lateness is None:
         raise AssertionError(f"case {turn.claim.id} has no order to propose for")
-    number = len(case.rounds) + 1
+    told = [round_ for round_ in case.rounds if round_.contacted_at is not None]
+    number = len(told) + 1
     reply_by = turn.now + terms.playbook.reply_within
     state = now.lateness.state
     if state is State.SHIPPED_LATE and terms.playbook.shipped_late == "apologise":
         offer = Offer(why="shipped late: the playbook says to apologise", cause="")
     else:
-        last = case.last
+        last = told[-1] if told else None
         view = CaseView(
             order=order, lateness=now.lateness, round=number, penalty=case.penalty, now=turn.now,
-            earlier=tuple(r.offer for r in case.rounds), can=shop.remedies,
+            earlier=tuple(r.offer for r in told), can=shop.remedies,
             counter_ship_by=last.counter_ship_by if last else None, counter_remedy=last.counter_remedy if last else None,
         )  # fmt: skip
         context = PolicyContext(left=left, reply_by=reply_by, last_round=terms.playbook.rounds)
         offer = _checked(shop, turn, shop.policy(turn.claim.policy).propose(view, context))
         if not offer.none and not offer.agreed:
             offer = offer.model_copy(update={"reply_by": offer.reply_by or reply_by})
+    if (
+        len(told) < len(case.rounds) and offer.remedy is None
+    ):  # proposed anew: the share of before is given back
+        turn.release_rounds.append(number)
     turn.add(
         f.Proposed(
             round=number, offer=offer, policy=turn.claim.policy, state=state, tier=now.lateness.tier,
@@ -155,7 +203,8 @@ def _plan(
             )
         )
         return _plan(shop, turn, earlier, personal)
-    ways = shop.terms(turn.claim.playbook).playbook.channels
+    playbook = shop.terms(turn.claim.playbook).playbook
+    ways = playbook.channels
     refused = {
         e.via: e.error
         for e in earlier
@@ -174,6 +223,31 @@ def _plan(
         turn.add(f.Unreached(round=last.number, why=why))
         return None
     return _message(shop, turn, last, way, personal)
+
+
+def _quiet_until(shop: Shop, turn: Turn, playbook: Playbook) -> tuple[datetime, str] | None:
+    """Until when this customer is left alone now, by the hours of their own day."""
+    if playbook.quiet is None:
+        return None
+    order = turn.case.order
+    zone = ZoneInfo((order.time_zone if order else "") or shop.settings.shop(shop.name).time_zone)
+    end = playbook.quiet.until(turn.now.astimezone(zone))
+    lateness = look(turn.case, turn.now, shop.terms(turn.claim.playbook)).lateness
+    breaks = lateness.ship_by if lateness else None
+    if end is None or (breaks is not None and turn.now < breaks < turn.now + playbook.quiet.unless_within):
+        return None
+    return end.astimezone(UTC), f"quiet hours of the customer, until {end:%H:%M} there"
+
+
+def _too_often(turn: Turn, playbook: Playbook, sent: Sequence[datetime]) -> tuple[datetime, str] | None:
+    """When this customer may be written to again, by what they got over all orders and ways."""
+    if playbook.at_most is None:
+        return None
+    recent = sorted(at for at in sent if at > turn.now - playbook.at_most.within)
+    if len(recent) < playbook.at_most.messages:
+        return None
+    free = recent[-playbook.at_most.messages] + playbook.at_most.within
+    return free, f"the customer got {len(recent)} messages within {show_duration(playbook.at_most.within)}"
 
 
 def _message(shop: Shop, turn: Turn, last: Round, way: str, personal: Mapping[str, bytes]) -> work.Plan:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from amends.cases import facts as f
+from amends.cases.orders import Order, Tracking
 from amends.cases.snapshot import Act
 from amends.errors import AmendsError, PlatformError
 from amends.hooks.requests import Filing
@@ -18,7 +19,7 @@ from amends.steps.dossier import Record, evidence_files
 from amends.steps.reading import patiently
 from amends.steps.requests import split, text_name
 from amends.steps.shop import Shop
-from amends.steps.turns import Turn, decide_turn, guarded, write
+from amends.steps.turns import Turn, decide_turn, fail, guarded, write
 from amends.steps.wording import filing_text
 
 _OPS: Mapping[str, Literal["complain", "respond", "arbitrate"]] = {
@@ -44,22 +45,25 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
     """Ask the desk for rulings; where it cannot be asked, a person looks."""
     if not turns:
         return []
-    if shop.can.get("ruling") != "api":
-        plans = [_ask_person(shop, turn, step) for turn in turns]
-        return await acts.do(shop, turns, plans)
+    by_hand = [turn for turn in turns if _how_ruled(shop, turn) != "api"]
+    turns = [turn for turn in turns if turn not in by_hand]
+    asked = await acts.do(shop, by_hand, [_ask_person(shop, turn, step) for turn in by_hand])
     gate = asyncio.Semaphore(shop.desk_spec.in_flight)
 
     async def one(turn: Turn) -> None:
         act = _open_act(turn)
         async with gate:
             try:
-                ruling = await patiently(partial(shop.desk.ruling, turn.claim.number, act.ref))
+                ruling = await patiently(
+                    shop, shop.desk_spec.name, partial(shop.desk.ruling, turn.claim.number, act.ref)
+                )
             except PlatformError as error:
                 shop.problems.append(f"case {turn.claim.id}: no look at the ruling: {error}")
-                ruling = None
-            except Exception as error:  # a desk's own fault concerns one case
-                shop.problems.append(f"case {turn.claim.id}: {type(error).__name__}: {error}")
-                ruling = None
+                acts.rest(turn, f"no look at the ruling: {error}")
+                return
+            except Exception as error:  # the desk's own fault: this case alone rests, longer each time
+                fail(shop, turn, error)
+                return
         if ruling is None:
             turn.add(f.Looked(instance=act.instance))
         else:
@@ -76,8 +80,13 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
 
     await asyncio.gather(*(one(turn) for turn in turns))
     for turn in turns:
-        decide_turn(shop, turn)
-    return await write(shop, turns, keep=True)
+        if turn.next is None or turn.next.do != "wait":
+            decide_turn(shop, turn)
+    return asked + await write(shop, turns, keep=True)
+
+
+def _how_ruled(shop: Shop, turn: Turn) -> str:
+    return shop.desk_spec.operation("ruling", _open_act(turn).instance).how
 
 
 def _open_act(turn: Turn) -> Act:
@@ -92,7 +101,9 @@ def _ask_person(shop: Shop, turn: Turn, step: f.Step) -> work.Plan:
     detail = f"{act.instance}-{act.looks}"
     turn.add(f.Looked(instance=act.instance))
     request = json.dumps({"op": "ruling", "instance": act.instance})
-    draft = acts.draft(turn, shop, step, "ruling", "ruling", len(turn.case.rounds), request, detail=detail)
+    draft = acts.draft(
+        turn, shop, step, "ruling", f"ruling:{act.instance}", len(turn.case.rounds), request, detail=detail
+    )
     return work.Plan(turn.claim, [draft])
 
 
@@ -118,6 +129,16 @@ def _records(tx: Tx, turns: Sequence[Turn]) -> dict[int, Record]:
     return {id_: Record(facts[id_], kept[id_], done[id_]) for id_ in ids}
 
 
+def _tracking(order: Order) -> Tracking | None:
+    """The parcel as proof of shipment, where there is one."""
+    if not order.tracking_number:
+        return None
+    return Tracking(
+        parcel=order.parcel, carrier=order.carrier, number=order.tracking_number, picked_up_at=order.picked_up_at,
+        delivered_at=order.delivered_at, observed_at=order.observed_at,
+    )  # fmt: skip
+
+
 def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     order = turn.case.order
     if order is None:
@@ -136,6 +157,8 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     request = Filing(
         key="", op=_OPS.get(instance, "complain"), order=order.number, round=len(turn.case.rounds),
         customer=order.customer, instance=instance, text=words.body, dispute=order.dispute, files=files,
+        tracking=_tracking(order),
+        refunds=tuple(e.ref for e in record.effects if e.kind == "grant:refund" and e.state == "confirmed" and e.ref),
     )  # fmt: skip
     body, apart = split(request)
     draft = acts.draft(

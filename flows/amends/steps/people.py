@@ -100,6 +100,14 @@ def _consequences(
         if verdict is None or act is None:
             return []
         return [f.Ruled(instance=act.instance, verdict=verdict, by=by, note=note)]
+    if outcome in ("told", "accept", "decline", "counter", "cancel"):  # a telephone call
+        effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=f"call by {by}")], now)
+        told = outcomes.confirmed(effect, Receipt(ref=f"call by {by}"), at=now, playbook=playbook)
+        spoken: list[f.FactBody] = [told] if told is not None else []
+        if outcome != "told":
+            answer = f.Answer(outcome)
+            spoken.append(f.Replied(round=effect.round, answer=answer, event=f"call-{task.id}", via="call"))
+        return spoken
     if outcome == "done":
         receipt = Receipt(state="requested" if effect.kind == "grant:refund" else "done", ref=note[:80])
         effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=note[:80])], now)

@@ -41,7 +41,6 @@ def test_a_message_that_never_left_goes_out_on_fresh_data_only(state: str) -> No
     assert answer(seen(), PROPOSED, at=LATE + HOUR, with_=terms(), pending=(waiting,)).step is f.Step.VERIFY
 
 
-@pytest.mark.xfail(strict=True, reason="a planned effect cannot be withdrawn yet: decide has no word for it")
 def test_a_message_that_never_left_is_not_sent_after_a_refund() -> None:
     waiting = Pending("e", f.Step.CONTACT, "message", "planned", "queryable")
     found = answer(seen(after_sales="refunded"), PROPOSED, pending=(waiting,))

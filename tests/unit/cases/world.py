@@ -253,7 +253,8 @@ class World:
 
     def contact(self) -> None:
         last = self.case.last
-        if last is None or last.contacted_at is not None:
+        anew = self.decide().what == "anew"  # what was proposed is out of date
+        if last is None or last.contacted_at is not None or anew:
             self._propose()
             answer = self.decide()
             if answer.do != "step" or answer.step is not f.Step.CONTACT:
@@ -284,7 +285,8 @@ class World:
         return self.case.last
 
     def _propose(self) -> None:
-        playbook, number = self.terms.playbook, len(self.case.rounds) + 1
+        told = [r for r in self.case.rounds if r.contacted_at is not None]
+        playbook, number = self.terms.playbook, len(told) + 1
         reply_by = self.at + playbook.reply_within
         if self.state() is State.SHIPPED_LATE and playbook.shipped_late == "apologise":
             offer = Offer(why="shipped late: an apology")
