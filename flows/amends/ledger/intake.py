@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, cast, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, State
