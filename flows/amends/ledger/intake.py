@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, cast, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from amends.cases import facts as f
@@ -186,12 +186,14 @@ def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) ->
             done_with.append(opening.number)
             continue
         generation = 1 if row is None else row.generation + 1
-        statement = insert(cases).values(
+        statement = tx.upsert(cases).values(
             shop=shop, number=opening.number, generation=generation, opened_at=ticks(now),
             stage="held" if opening.held else "verify", due_at=ticks(opening.due_at), why=opening.why,
             playbook=opening.playbook, policy=opening.policy,
         )  # fmt: skip
-        id_ = tx.execute(statement).inserted_primary_key[0]  # type: ignore[index]  # an INSERT of one row has one
+        id_ = tx.execute(statement.on_conflict_do_nothing().returning(cases.c.id)).scalar()
+        if id_ is None:
+            continue  # another worker has just opened it
         opened[opening.number] = id_
         body = f.Opened(
             why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation
