@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import LargeBinary, bindparam, cast, insert, select, update
+from sqlalchemy import LargeBinary, bindparam, cast, func, insert, select, update
 
 from amends.cases import facts as f
 from amends.errors import LedgerCorrupt
@@ -22,6 +22,8 @@ from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 
 BUCKETS = 16
 _ZERO = bytes(32)
+_FIRST = 4_127_002
+"""A number that nobody else locks by."""
 _MODELS: dict[str, Any] = {
     model.model_fields["kind"].default: model
     for model in f.Body.__subclasses__()
@@ -62,6 +64,8 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     new = {case: list(rows) for case, rows in new.items() if rows}
     if not new:
         return {}
+    if tx.postgres:  # cases, then heads, then totals: whoever locks them in this order never waits in a circle
+        tx.execute(tx.locked(select(cases.c.id).where(cases.c.id.in_(list(new))).order_by(cases.c.id)))
     query = select(heads.c.case_id, heads.c.length, heads.c.head).where(heads.c.case_id.in_(list(new)))
     known = {
         row.case_id: (row.length, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))
@@ -128,6 +132,9 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
 def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
     query = select(totals).where(totals.c.bucket.in_(list(changes))).order_by(totals.c.bucket)
     known = {row.bucket: row for row in tx.execute(tx.locked(query))}
+    if tx.postgres and len(known) < len(changes):  # there is no row to lock yet
+        tx.execute(select(func.pg_advisory_xact_lock(_FIRST)))
+        known = {row.bucket: row for row in tx.execute(tx.locked(query))}
     for bucket, (new_cases, new_facts, digest) in sorted(changes.items()):
         row = known.get(bucket)
         sums = (new_cases, new_facts, digest)
