@@ -40,13 +40,14 @@ def take_shop(tx: Tx, shop: str, owner: str) -> int | None:
     """The epoch of a new lease on the shop; None where another living owner has it."""
     free_dead(tx)
     now = real_ticks()
-    row = tx.execute(tx.locked(select(shop_leases).where(shop_leases.c.shop == shop))).first()
-    if row is not None and row.owner != owner and row.until > now:
-        return None
-    epoch = 1 if row is None else row.epoch + 1
-    values = {"owner": owner, "until": now + _length(), "epoch": epoch}
-    statement = tx.upsert(shop_leases).values(shop=shop, **values)
-    tx.execute(statement.on_conflict_do_update(index_elements=["shop"], set_=values))
+    values = {"owner": owner, "until": now + _length()}
+    statement = tx.upsert(shop_leases).values(shop=shop, **values, epoch=1)
+    statement = statement.on_conflict_do_update(
+        index_elements=["shop"],
+        set_={**values, "epoch": shop_leases.c.epoch + 1},
+        where=(shop_leases.c.owner == owner) | (shop_leases.c.until <= now),
+    )
+    epoch: int | None = tx.execute(statement.returning(shop_leases.c.epoch)).scalar()
     return epoch
 
 
