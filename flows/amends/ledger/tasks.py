@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from amends.cases.snapshot import Snapshot
 from amends.errors import CaseError
 from amends.ledger.database import Tx
-from amends.ledger.schema import maybe_moment, moment, tasks, ticks
+from amends.ledger.schema import cases, maybe_moment, moment, tasks, ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,24 @@ class Task:
 
 
 def open_task(tx: Tx, opening: Opening, now: datetime) -> int:
-    """Open a task, or answer with the number of the one that is open for this effect already."""
-    query = select(tasks.c.id).where(
+    """Open a task, or answer with the number of the one that is open for this effect already.
+
+    One that was done before opens again: an act sent anew after "not done" may need a person anew.
+    """
+    query = select(tasks.c.id, tasks.c.done_at).where(
         tasks.c.case_id == opening.case, tasks.c.effect == opening.effect, tasks.c.kind == opening.kind
     )
-    known = tx.execute(query).scalar()
+    known = tx.execute(query).first()
     if known is not None:
-        return int(known)
+        if known.done_at is not None:
+            tx.execute(
+                update(tasks)
+                .where(tasks.c.id == known.id)
+                .values(
+                    opened_at=ticks(now), due_at=ticks(opening.due_at), done_at=None, outcome=None, done_by=None
+                )
+            )
+        return int(known.id)
     statement = insert(tasks).values(
         case_id=opening.case, shop=opening.shop, number=opening.number, kind=opening.kind, effect=opening.effect,
         place=opening.place, limits=opening.limits, choices=",".join(opening.choices), opened_at=ticks(now),
@@ -95,6 +106,9 @@ def listing(
 
 def finish(tx: Tx, id_: int, *, outcome: str, by: str, now: datetime) -> Task:
     """Mark a task done, once. Raises `CaseError` for one that is done or an outcome that it does not know."""
+    if tx.postgres:  # the case first, as everybody locks
+        of = select(tasks.c.case_id).where(tasks.c.id == id_)
+        tx.execute(tx.locked(select(cases.c.id).where(cases.c.id == of.scalar_subquery())))
     row = tx.execute(tx.locked(select(tasks).where(tasks.c.id == id_))).first()
     if row is None:
         raise CaseError(f"there is no task {id_}", hint="See `amends tasks`.")
