@@ -303,6 +303,19 @@ holds = Table(
     Column("at", Time, nullable=False),
 )
 
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("connector", String, primary_key=True),
+    Column("shop", String, primary_key=True),
+    Column("next_slot", Time, nullable=False, server_default="0"),  # real time: nobody has reserved it yet
+    Column("pause_until", Time, nullable=False, server_default="0"),  # Retry-After
+    Column("pause_until_due", Time, nullable=False, server_default="0"),  # the same by the shop's clock
+    Column("opened", Integer, nullable=False, server_default="0"),  # the breaker: how often in a row
+    Column("open_until", Time, nullable=False, server_default="0"),
+    Column("open_until_due", Time, nullable=False, server_default="0"),
+)
+
 versions = Table(
     "versions",
     metadata,

@@ -54,9 +54,7 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
         act = _open_act(turn)
         async with gate:
             try:
-                ruling = await patiently(
-                    shop, shop.desk_spec.name, partial(shop.desk.ruling, turn.claim.number, act.ref)
-                )
+                ruling = await patiently(partial(shop.desk.ruling, turn.claim.number, act.ref))
             except PlatformError as error:
                 shop.problems.append(f"case {turn.claim.id}: no look at the ruling: {error}")
                 acts.rest(turn, f"no look at the ruling: {error}")

@@ -21,6 +21,10 @@ from amends.hooks.specs import UNSUPPORTED, ChannelSpec, ConnectorSpec, Operatio
 from amends.ledger import Ledger, Vault, intake, leases
 from amends.ledger.budgets import Scope
 from amends.settings import Settings, channel_config, desk_config, policy_config, rule_book, shop_config
+from amends.steps.pace import Pace, paced
+
+BUILT_IN_WAYS = ("platform", "call")
+"""Ways to a customer that are no channel plugins."""
 
 BY_HAND = Operation(how="by-hand", effect="by-hand", where="the platform's back office")
 """What is done about a remedy that the connector cannot give: a person does."""
@@ -32,6 +36,14 @@ def open_ledger(settings: Settings) -> Ledger:
     if url.startswith("sqlite"):
         settings.prepare_state()
     return Ledger.open(url, Vault(settings.ledger_key()))
+
+
+CALL = Operation(
+    how="by-hand",
+    effect="by-hand",
+    where="by telephone: say what the text says, and record what the customer answers",
+)
+"""A telephone call: a way to the customer that every shop has, where a person makes it."""
 
 
 @dataclass
@@ -76,7 +88,7 @@ class Shop:
             desk = _made(desk_spec)(desk_config(settings, name, registry), context)
         channels = {}
         for channel in playbook.channels:
-            if channel != "platform":
+            if channel not in BUILT_IN_WAYS:
                 channel_spec, channel_settings = channel_config(settings, channel, registry)
                 channels[channel] = (channel_spec, _made(channel_spec)(channel_settings, context))
         policy_text = policy.model_dump_json()
@@ -87,6 +99,7 @@ class Shop:
             name, settings, registry, ledger, clock, playbook, version, rule_book(settings, name, registry), connector, spec,
             desk, desk_spec, channels, policy_spec,
         )  # fmt: skip
+        shop._keep_pace()
         for pinned, body in (await ledger.run(intake.pinned, "playbook")).items():
             shop._playbooks[pinned] = Playbook.model_validate_json(body)
         for pinned, body in (await ledger.run(intake.pinned, "policy")).items():
@@ -137,7 +150,9 @@ class Shop:
         if op in ("legal", "call"):
             return BY_HAND
         if op in ("complain", "respond", "arbitrate", "ruling"):
-            return self.desk_spec.operation(op)
+            return self.desk_spec.operation(op, kind.partition(":")[2])
+        if via == "call":
+            return CALL
         if via != "platform":
             return self.channels[via][0].operation(op) if via in self.channels else UNSUPPORTED
         found = self.connector_spec.operation(op, kind.partition(":")[2])
@@ -157,6 +172,22 @@ class Shop:
             if name and limit is not None:
                 found.append(Scope(name, cap, limit))
         return found
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Keeps the quotas of connector and desk; channels have none, yet pause and break as well."""
+        quotas = {spec.name: spec.quota for spec in (self.desk_spec, self.connector_spec)}
+        return Pace(self.ledger, self.name, self.clock, quotas)
+
+    def _keep_pace(self) -> None:
+        """Put the pace before every live object, so that no call to the outside goes round it."""
+        connector: Any = self.connector
+        desk: Any = self.desk
+        self.connector = front = paced(connector, self.pace, self.connector_spec.name)
+        self.desk = front if desk is connector else paced(desk, self.pace, self.desk_spec.name)
+        self.channels = {
+            name: (spec, paced(channel, self.pace, name)) for name, (spec, channel) in self.channels.items()
+        }
 
     @property
     def template_dirs(self) -> tuple[Path, ...]:

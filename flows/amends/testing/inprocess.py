@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -128,5 +129,6 @@ def in_process_spec(market: Marketplace, faults: Faults | None = None) -> Connec
         factory=lambda config, context: connector,
         operations=OPERATIONS,
         rules="pdd",
+        quota=(math.inf, 1),  # its clock is virtual, a quota's is not
         description="The marketplace model in the same process",
     )

@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -284,6 +283,18 @@ def upgrade() -> None:
         sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_heads_case_id")),
         sa.PrimaryKeyConstraint("case_id", name=op.f("pk_heads")),
+    )
+    op.create_table(
+        "quotas",
+        sa.Column("connector", sa.String(), nullable=False),
+        sa.Column("shop", sa.String(), nullable=False),
+        sa.Column("next_slot", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("pause_until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("pause_until_due", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("opened", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("open_until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("open_until_due", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("connector", "shop", name=op.f("pk_quotas")),
     )
     op.create_table(
         "personal",
