@@ -231,6 +231,9 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
     kept = [end for end in ends if end.claim.id in state]
     if not kept:
         return {}, lost
+    for end in kept:
+        if state[end.claim.id] and end.outcome is not None:
+            _stay_open(end)
     effects.change(tx, [change for end in kept for change in end.changes], now)
     persons.store(tx, {end.claim.id: end.texts for end in kept if end.texts})
     for end in kept:
@@ -262,9 +265,8 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
         if end.keep:
             kept_on.append(row)
             continue
-        woken = state[end.claim.id] and end.outcome is None
         row |= {
-            "due_at": ticks(now) if woken else maybe_ticks(end.due_at),
+            "due_at": ticks(now) if state[end.claim.id] else maybe_ticks(end.due_at),
             "outcome": end.outcome.value if end.outcome else None,
             "closed_at": ticks(now) if end.outcome else None,
             "closed_state": end.closed_state if end.outcome else None,
@@ -287,6 +289,12 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             kept_on,
         )
     return written, lost
+
+
+def _stay_open(end: End) -> None:
+    """Something came in (a cancel, say) after this end was decided: the case is decided anew with it."""
+    end.facts = [new for new in end.facts if not isinstance(new.body, f.Closed)]
+    end.outcome, end.stage, end.why = None, "verify", "something came in just before it was closed"
 
 
 def _freeze(tx: Tx, ends: Sequence[End], now: datetime) -> None:
