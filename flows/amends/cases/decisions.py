@@ -144,15 +144,16 @@ class _By:
             why = f"a person {'should have done' if late else 'does'} {pending.op} by hand"
             return self.watch(None if late else due, why)
         why = f"{pending.op} is {pending.state}: settle that first"
-        if pending.state == "planned":  # it has not left the house: what it says must still be wanted
+        go = self.step(pending.step, why) if pending.state == "planned" else None
+        if go is not None and go.step is pending.step:  # seen freshly, and not left the house: is it still wanted?
             wanted = _DECIDERS[self.where](self)
-            if wanted.do != "step" or wanted.step not in (pending.step, f.Step.VERIFY):
+            if wanted.do != "step" or wanted.step is not pending.step:
                 why = f"{pending.op} is planned, but no longer wanted: {wanted.why}"
                 return Next("step", why, self.where, step=pending.step, what="withdraw")
         if pending.look_at is not None and pending.look_at > self.at:
             return self.wait(pending.look_at, f"{pending.op}: what became of it is looked up then")
-        if pending.state == "planned":
-            return self.step(pending.step, why)
+        if go is not None:
+            return go
         return Next("step", why, self.where, step=pending.step)
 
     def _ended(self) -> Next | None:

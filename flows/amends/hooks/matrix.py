@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = (
     "changed_orders", "order", "tracking", "replies", "message", "grant", "extend", "find", "verify_webhook",
-    "complain", "respond", "arbitrate", "ruling",
+    "complain", "respond", "arbitrate", "ruling", "disputes",
 )  # fmt: skip
 """In the order of a case's life; a test keeps them the same as `READS` and `WRITES`."""
 

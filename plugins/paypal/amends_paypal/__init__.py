@@ -32,6 +32,7 @@ SPEC = ConnectorSpec(
     operations={
         "find": Operation.read(),
         "ruling": Operation.read(),
+        "disputes": Operation.read(),
         "replies": Operation.read(),
         "verify_webhook": Operation.read(),
         # PayPal knows no idempotency key here, but shows all that was written into a dispute.

@@ -120,6 +120,9 @@ class World:
             return
         assert not case.contradictions
         resumed = next((p for p in case.pending if p.look_at is None or p.look_at <= self.at), None)
+        if answer.what == "withdraw":
+            assert any(p.state == "planned" for p in case.pending), "only what has not left can be withdrawn"
+            return
         if case.pending:
             assert resumed is not None, "resumed before its time"
         if resumed is not None and resumed.state != "planned":
@@ -170,6 +173,8 @@ class World:
         ripe = [p for p in self.case.pending if p.look_at is None or p.look_at <= self.at]
         if answer.step is f.Step.VERIFY:
             self.verify()
+        elif answer.what == "withdraw":
+            self.case.pending = tuple(p for p in self.case.pending if p.state != "planned")
         elif ripe:
             for pending in ripe:
                 self.resume(pending)
