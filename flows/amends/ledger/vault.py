@@ -33,6 +33,7 @@ class Vault:
         self._master = AESGCM(_derive(master, b"wrap"))
         self._sign = _derive(master, b"sign")
         self._inbox = AESGCM(_derive(master, b"inbox"))
+        self._others = _derive(master, b"others")
 
     @classmethod
     def from_text(cls, text: str) -> Vault:
@@ -60,6 +61,10 @@ class Vault:
     @staticmethod
     def new_key() -> str:
         return urlsafe_b64encode(os.urandom(32)).decode()
+
+    def key_for(self, purpose: str) -> bytes:
+        """A key of its own for one purpose elsewhere, such as signing links; it tells nothing of any other key."""
+        return _derive(self._others, purpose.encode())
 
     def mac(self, *parts: bytes) -> bytes:
         """A signature over the parts, each length-prefixed so that they cannot run into each other."""

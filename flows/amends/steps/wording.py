@@ -11,6 +11,7 @@ from amends.cases.lateness import State
 from amends.cases.orders import Personal
 from amends.cases.snapshot import Round, Snapshot
 from amends.cases.stages import Now, look
+from amends.steps.links import reply_url
 from amends.steps.narrative import tell
 from amends.steps.shop import Shop
 from amends.steps.texts import Text, message_name, remedy_words, render
@@ -46,9 +47,11 @@ def message_text(shop: Shop, turn: Turn, last: Round, personal: Mapping[str, byt
         values["agreed_ship_by"] = earlier[-1].offer.new_ship_by
     if last.offer.reply_by is not None:
         values["silence"] = _silence(shop, turn, last)
+    url = reply_url(shop.settings.inbox, shop.ledger.vault, turn.case, last, turn.now)
+    values["reply_url"] = url
     text = _render(shop, name, turn.case, {k: v for k, v in values.items() if v is not None})
     parameters = {"order": turn.case.number, "remedy": remedy_words(last.offer.remedy, text.language)}
-    return Words(text.subject, text.body, text.language, template=name, parameters=parameters)
+    return Words(text.subject, text.body, text.language, name, parameters, url)
 
 
 def filing_text(shop: Shop, turn: Turn, instance: f.Instance, facts: Sequence[f.Fact] = ()) -> Words:
