@@ -92,14 +92,14 @@ class Demo:
     def _prepare(self) -> None:
         """Resume an unfinished state, start clean on a finished one, refuse what is not a demo's folder."""
         mark = self.state / "demo.json"
-        if self.state.exists() and any(self.state.iterdir()):
+        if self.state.exists() and any(item.name != "demo.new" for item in self.state.iterdir()):
             if not mark.exists():
                 raise InputError(
                     f"{self.state} is not empty and no demo's state", hint="Choose another --state."
                 )
             known = json.loads(mark.read_text())
             if known.get("finished"):
-                shutil.rmtree(self.state)
+                self._clear()
             elif [known[k] for k in ("orders", "days", "seed")] != [self.orders, self.days, self.seed]:
                 raise InputError(
                     f"{self.state} holds an unfinished demo of {known['orders']} orders, {known['days']} days, "
@@ -111,6 +111,16 @@ class Demo:
         self.state.mkdir(parents=True, exist_ok=True)
         if not mark.exists():
             self._progress(done=0)
+
+    def _clear(self) -> None:
+        """Remove what a finished demo left, its mark last: killed half-way, the folder is still known as a demo's."""
+        mark = self.state / "demo.json"
+        for item in self.state.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            elif item != mark:
+                item.unlink()
+        mark.unlink()
 
     def _progress(self, **changed: Any) -> None:
         mark = self.state / "demo.json"
