@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, cast, func, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import bindparam, case, select, update
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, State
@@ -18,6 +18,7 @@ from amends.ledger.database import Tx
 from amends.ledger.schema import cases, cursors, maybe_ticks, orders, ticks, versions
 
 _BATCH = 400
+_LOOKED = re.compile(r'"observed_at":"[^"]*",?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +82,44 @@ def take(
     numbers = list(rows)
     for start in range(0, len(numbers), _BATCH):
         part = [rows[number] for number in numbers[start : start + _BATCH]]
-        statement = tx.upsert(orders)
-        new = statement.excluded
-        undated = new.updated_at.is_(None) | orders.c.updated_at.is_(None)
-        newer = or_(
-            new.updated_at > orders.c.updated_at,
-            ((new.updated_at == orders.c.updated_at) | undated)
-            & (new.observed_at >= orders.c.observed_at)
-            & (_content(tx, new.snapshot) != _content(tx, orders.c.snapshot)),
-        )
-        columns = [c.name for c in orders.columns if c.name not in ("shop", "number")]
-        statement = statement.on_conflict_do_update(
-            index_elements=["shop", "number"], set_={name: new[name] for name in columns}, where=newer
-        )
-        changed += [row.number for row in tx.execute(statement.returning(orders.c.number), part)]
+        changed += _store(tx, shop, part)
     if cursor_value is not None:
         set_cursor(tx, shop, "orders", cursor_value, now)
     if waking:
         wake(tx, shop, changed, now)
     return changed
+
+
+def _store(tx: Tx, shop: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write those rows that are new or tell of a later state; of the others only that they were looked at."""
+    columns = (orders.c.number, orders.c.updated_at, orders.c.observed_at, orders.c.snapshot)
+    query = select(*columns).where(orders.c.shop == shop, orders.c.number.in_([row["number"] for row in rows]))
+    known = {row.number: row._mapping for row in tx.execute(query)}
+    changed, looked = [], []
+    for row in rows:
+        old = known.get(row["number"])
+        if old is None or (not _older(row, old) and _content(row) != _content(old)):
+            changed.append(row)
+        elif not _older(row, old) and row["observed_at"] > old["observed_at"]:
+            looked.append({"n": row["number"], "at": row["observed_at"]})
+    if looked:
+        tx.execute(
+            update(orders)
+            .where(orders.c.shop == shop, orders.c.number == bindparam("n"))
+            .values(observed_at=bindparam("at")),
+            looked,
+        )
+    if not changed:
+        return []
+    statement = tx.upsert(orders)
+    new = statement.excluded
+    same = (new.updated_at == orders.c.updated_at) | new.updated_at.is_(None) | orders.c.updated_at.is_(None)
+    statement = statement.on_conflict_do_update(
+        index_elements=["shop", "number"],
+        set_={c.name: new[c.name] for c in orders.columns if c.name not in ("shop", "number")},
+        where=(new.updated_at > orders.c.updated_at) | (same & (new.observed_at >= orders.c.observed_at)),
+    )
+    return [row.number for row in tx.execute(statement.returning(orders.c.number), changed)]
 
 
 def _older(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
@@ -110,11 +130,9 @@ def _older(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     return bool(row["observed_at"] < known["observed_at"])
 
 
-def _content(tx: Tx, snapshot: ColumnElement[str]) -> ColumnElement[Any]:
+def _content(row: Mapping[str, Any]) -> str:
     """A stored snapshot but for the time at which it was looked at."""
-    if tx.postgres:
-        return cast(snapshot, JSONB) - "observed_at"
-    return func.json_remove(snapshot, "$.observed_at")
+    return _LOOKED.sub("", row["snapshot"], count=1)
 
 
 def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
