@@ -6,6 +6,7 @@ Connectors use `Http`; nothing else in the project opens a connection to a platf
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,9 @@ from amends.errors import (
     Unavailable,
     Unreachable,
 )
+
+# httpx tells every full address at INFO, and some platforms carry signatures and personal values in the query.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 

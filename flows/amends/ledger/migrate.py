@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from amends.ledger.database import Tx
 
-
 _LOCK = 4_127_001
 """Any number that nobody else locks by."""
 

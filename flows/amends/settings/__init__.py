@@ -35,6 +35,7 @@ from amends.settings.models import (
 from amends.settings.plugged import (
     channel_config,
     check_plugged,
+    customer_channel,
     desk_config,
     policy_config,
     rule_book,
@@ -60,6 +61,7 @@ __all__ = [
     "Shop",
     "channel_config",
     "check_plugged",
+    "customer_channel",
     "desk_config",
     "policy_config",
     "rule_book",

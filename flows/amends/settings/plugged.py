@@ -57,6 +57,19 @@ def channel_config(
     return spec, _validated(settings, spec.config, raw, ("channels", name))
 
 
+def customer_channel(
+    settings: Settings, name: str, registry: Registry, *, at: Key = ()
+) -> tuple[ChannelSpec, BaseModel]:
+    """The same for a way to customers; a channel that reaches operators only is refused."""
+    spec, config = channel_config(settings, name, registry, at=at)
+    if spec.reaches == "operators":
+        raise config_error(
+            [settings.origins.problem(at or ("channels", name), f"channel {name} reaches operators, not customers",
+                                      "name a channel that writes to customers")]
+        )  # fmt: skip
+    return spec, config
+
+
 def rule_book(settings: Settings, name: str, registry: Registry) -> RuleBook:
     """The rules that count in that shop: its platform's rows from plugins, the merchant's own rows first."""
     shop = settings.shop(name)
@@ -91,7 +104,7 @@ def _checks(settings: Settings, registry: Registry) -> Iterator[Callable[[], obj
         at: Key = ("shops", name, "channels") if own else ("playbooks", shop.playbook, "channels")
         for channel in settings.playbook_of(name).channels:
             if channel not in ("platform", "call"):
-                yield partial(channel_config, settings, channel, registry, at=at)
+                yield partial(customer_channel, settings, channel, registry, at=at)
     for policy in settings.policies:
         yield partial(policy_config, settings, policy, registry)
     for channel in settings.channels:

@@ -132,6 +132,12 @@ def _act(shop: Shop, turn: Turn, effect: Effect) -> Act:
 
 async def resume(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Settle what these cases have under way: effects planned and not sent, sent and not answered, or uncertain."""
+    withdrawn = [turn for turn in turns if turn.next is not None and turn.next.what == "withdraw"]
+    for turn in withdrawn:
+        _withdraw(turn)
+        decide_turn(shop, turn)
+    turns = [turn for turn in turns if turn not in withdrawn]
+    kept = await write(shop, withdrawn, keep=True)
     acts = [
         _act(shop, turn, effect) for turn in turns for effect in turn.claim.effects if _ripe(turn, effect)
     ]
@@ -140,7 +146,17 @@ async def resume(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     for turn in idle:
         decide_turn(shop, turn)
     await write(shop, idle)
-    return await _in_windows(shop, acts, turns[0].now) if turns else []
+    return kept + (await _in_windows(shop, acts, turns[0].now) if turns else [])
+
+
+def _withdraw(turn: Turn) -> None:
+    """Take back what was planned and never left: it may be planned anew, should it be wanted again."""
+    why = turn.next.why if turn.next else ""
+    for effect in list(turn.claim.effects):
+        if effect.state is EffectState.PLANNED:  # certainly not done
+            turn.change(Change(effect.key, EffectState.REJECTED, error=f"withdrawn: {why}"))
+            if effect.op == "message":
+                turn.release_rounds.append(effect.round)
 
 
 def _ripe(turn: Turn, effect: Effect) -> bool:
@@ -361,6 +377,8 @@ def _task(shop: Shop, act: Act, due: datetime) -> tasks.Opening:
     choices: tuple[str, ...] = ("done", "not-done")
     if effect.op == "legal":
         choices = ("for-us", "against-us", "withdrawn", "written-off")
+    elif effect.via == "call":
+        choices = ("told", "accept", "decline", "counter", "cancel", "not-reached")
     elif effect.op == "ruling":
         choices = ("for-us", "against-us", "withdrawn", "none-yet")
     return tasks.Opening(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +12,7 @@ from amends.cases.durations import show_duration
 from amends.cases.lateness import judge
 from amends.cases.orders import Order
 from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
-from amends.hooks.requests import Reply
+from amends.hooks.requests import Reply, ReplyPage
 from amends.ledger import Tx, inbox, intake, views
 from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
@@ -115,23 +116,31 @@ def _held(opening: intake.Opening, held: f.Held) -> intake.Opening:
 
 
 async def take_replies(shop: Shop) -> Found:
-    """Read customers' answers since the cursor into the inbox, each once."""
+    """Read customers' answers since the cursor into the inbox, each once: at the platform, and at another's desk."""
     found = Found()
-    if shop.connector_spec.operation("replies").how != "api":
-        return found
+    if shop.connector_spec.operation("replies").how == "api":
+        await _read_replies(shop, shop.connector.replies, "replies", found)
+    own_desk = shop.settings.shop(shop.name).own_desk
+    if not own_desk and shop.desk_spec.operation("replies").how == "api":
+        await _read_replies(shop, shop.desk.replies, "desk-replies", found)
+    return found
+
+
+async def _read_replies(
+    shop: Shop, read: Callable[[str], Awaitable[ReplyPage]], name: str, found: Found
+) -> None:
     try:
         for _ in range(PAGES):
-            cursor = await shop.ledger.run(intake.cursor, shop.name, "replies")
-            page = await patiently(partial(shop.connector.replies, cursor))
+            cursor = await shop.ledger.run(intake.cursor, shop.name, name)
+            page = await patiently(partial(read, cursor))
             arrivals = [arrival(reply) for reply in page.replies]
             found.replies += await shop.ledger.run(
-                inbox.receive, shop.name, arrivals, shop.clock.now(), cursor=("replies", page.cursor)
+                inbox.receive, shop.name, arrivals, shop.clock.now(), cursor=(name, page.cursor)
             )
             if not page.more:
                 break
     except PlatformError as error:
         await _trouble(shop, error, found)
-    return found
 
 
 def arrival(reply: Reply) -> inbox.Arrival:

@@ -20,7 +20,7 @@ from amends.hooks.registry import Registry
 from amends.hooks.specs import UNSUPPORTED, ChannelSpec, ConnectorSpec, Operation, PolicySpec
 from amends.ledger import Ledger, Vault, intake, leases
 from amends.ledger.budgets import Scope
-from amends.settings import Settings, channel_config, desk_config, policy_config, rule_book, shop_config
+from amends.settings import Settings, customer_channel, desk_config, policy_config, rule_book, shop_config
 from amends.steps.pace import Pace, paced
 
 BUILT_IN_WAYS = ("platform", "call")
@@ -89,7 +89,7 @@ class Shop:
         channels = {}
         for channel in playbook.channels:
             if channel not in BUILT_IN_WAYS:
-                channel_spec, channel_settings = channel_config(settings, channel, registry)
+                channel_spec, channel_settings = customer_channel(settings, channel, registry)
                 channels[channel] = (channel_spec, _made(channel_spec)(channel_settings, context))
         policy_text = policy.model_dump_json()
         version = f"{policy_spec.name}-{Playbook.version_of(policy_text)}"

@@ -63,6 +63,8 @@ async def _observe(shop: Shop, turn: Turn, gate: asyncio.Semaphore) -> Order | P
             order = await patiently(partial(shop.connector.order, turn.claim.number))
             if shop.connector_spec.operation("tracking").how == "api":
                 order = with_tracking(order, await patiently(partial(shop.connector.tracking, order)))
+            if shop.desk_spec.operation("disputes").how == "api":
+                order = await patiently(partial(shop.desk.with_dispute, order))
         except PlatformError as error:
             return error
         except Exception as error:  # a connector's own fault concerns one case, not the sweep
