@@ -14,6 +14,7 @@ import pytest
 from tests.unit.ledger.makers import KEY
 
 from amends.ledger import Ledger
+from amends.ledger.schema import REVISION, metadata
 
 POSTGRES = os.environ.get("AMENDS_TEST_POSTGRES", "")
 BACKENDS = ["sqlite", *([pytest.param("postgres", marks=pytest.mark.postgres)] if POSTGRES else [])]
@@ -25,7 +26,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return asyncio.run(_emptied(POSTGRES, f"amends_test_{worker}"))
+    blank = request.module.__name__.endswith("test_database")  # which tries the making of a ledger itself
+    return asyncio.run(_emptied(POSTGRES, f"amends_test_{worker}", blank=blank))
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def ledger(reopen: Callable[[], Ledger]) -> Ledger:
     return reopen()
 
 
-async def _emptied(server: str, name: str) -> str:
+async def _emptied(server: str, name: str, *, blank: bool) -> str:
     import asyncpg
 
     admin = await asyncpg.connect(server)
@@ -59,7 +61,12 @@ async def _emptied(server: str, name: str) -> str:
     address = server.rpartition("/")[0] + "/" + name
     own = await asyncpg.connect(address)
     try:
-        await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        tables = {row[0] for row in await own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        ready = "alembic_version" in tables and await own.fetchval("SELECT version_num FROM alembic_version") == REVISION
+        if blank or not ready or tables != {*metadata.tables, "alembic_version"}:
+            await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        else:
+            await own.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
     finally:
         await own.close()
     return address
