@@ -200,5 +200,6 @@ def language(asked: str, header: str, *known: str) -> str:
 
 def masked(number: str) -> str:
     """An order number that its owner knows again and nobody else learns: `…4711`."""
-    shown = 4 if len(number) >= 8 else 2
-    return f"…{number[-shown:]}"
+    plain = "".join(c for c in number if c.isalnum() or c in "-_.")
+    shown = 4 if len(plain) >= 8 else 2
+    return f"…{plain[-shown:]}"
