@@ -187,16 +187,13 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
         fresh = any(
             d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts
         )
-        if item.yes is not None and fresh:
-            yes = item.yes
-            if not approvals.use(tx, claim_.id, yes.what, version=yes.version, amount=yes.amount, now=now):
-                answer[claim_.id] = Refusal("approval", f"no approval fits {yes.what} as it stands")
-                continue
-        if item.share is not None:
-            cap = budgets.take(tx, claim_.id, item.share.round, item.share.amount, item.share.scopes, now)
-            if cap:
-                answer[claim_.id] = Refusal("cap", cap)
-                continue
+        together = tx.conn.begin_nested()  # its yes and its share of the caps, or neither
+        refusal = _allow(tx, item, fresh, now)
+        if refusal is not None:
+            together.rollback()
+            answer[claim_.id] = refusal
+            continue
+        together.commit()
         good.append(item)
     epochs = {item.claim.id: item.claim.epoch for item in good}
     stored = effects.plan(tx, [draft for item in good for draft in item.drafts], epochs, now)
@@ -205,6 +202,19 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
     for item in good:
         answer[item.claim.id] = {draft.key: stored[draft.key] for draft in item.drafts}
     return answer
+
+
+def _allow(tx: Tx, item: Plan, fresh: bool, now: datetime) -> Refusal | None:
+    """Use up the yes that a plan needs and take its share of the caps; why not, where either is missing."""
+    case, yes, share = item.claim.id, item.yes, item.share
+    if yes is not None and fresh:
+        if not approvals.use(tx, case, yes.what, version=yes.version, amount=yes.amount, now=now):
+            return Refusal("approval", f"no approval fits {yes.what} as it stands")
+    if share is not None:
+        cap = budgets.take(tx, case, share.round, share.amount, share.scopes, now)
+        if cap:
+            return Refusal("cap", cap)
+    return None
 
 
 def mark_sent(tx: Tx, claims: Sequence[Claim], keys: dict[int, list[str]], now: datetime) -> set[int]:
