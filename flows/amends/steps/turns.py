@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from amends.cases import facts as f
-from amends.cases.decisions import Next, decide
+from amends.cases.decisions import LOOK_AGAIN, Next, decide
 from amends.cases.snapshot import Snapshot
 from amends.cases.stages import Stage, look
 from amends.errors import AmendsError
@@ -104,8 +104,11 @@ def fail(shop: Shop, turn: Turn, error: Exception) -> None:
     shop.problems.append(f"case {turn.claim.id}: {turn.failed}")
     stage = turn.next.stage if turn.next else Stage.VERIFY
     if turn.claim.failures + 1 >= POISON:
-        turn.add(f.Held(why=f"failed {POISON} times: {turn.failed}", by="amends", cause="poison"))
-        decide_turn(shop, turn)
+        why = f"failed {POISON} times: {turn.failed}"
+        if turn.case.held is None:
+            turn.add(f.Held(why=why, by="amends", cause="poison"))
+        # Not by `decide`: that may be just what fails.
+        turn.next = Next("person", f"held by amends: {why}", Stage.HELD, at=turn.now + LOOK_AGAIN)
     else:
         at = turn.now + backoff(shop, turn.claim.failures)
         turn.next = Next("wait", f"failed, tried again then: {turn.failed}", stage, at=at)
