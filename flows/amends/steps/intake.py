@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from amends.cases import facts as f
 from amends.cases.durations import show_duration
@@ -18,6 +19,8 @@ from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
 from amends.steps.reading import patiently
 from amends.steps.shop import Shop
+
+P = TypeVar("P")
 
 PAGES = 10_000
 """More pages than this in one go is a platform that never says that it is done."""
@@ -42,7 +45,7 @@ async def take_orders(shop: Shop) -> Found:
         for _ in range(PAGES):
             now = shop.clock.now()
             cursor = await shop.ledger.run(intake.cursor, shop.name, "orders")
-            page = await patiently(partial(shop.connector.changed_orders, cursor))
+            page = await _page(partial(shop.connector.changed_orders, cursor))
             seen = [judged(shop, order, now) for order in page.orders]
             crashpoint("before-intake")
             changed = await shop.ledger.run(intake.take, shop.name, seen, cursor_value=page.cursor, now=now)
@@ -132,7 +135,7 @@ async def _read_replies(
     try:
         for _ in range(PAGES):
             cursor = await shop.ledger.run(intake.cursor, shop.name, name)
-            page = await patiently(partial(read, cursor))
+            page = await _page(partial(read, cursor))
             arrivals = [arrival(reply) for reply in page.replies]
             found.replies += await shop.ledger.run(
                 inbox.receive, shop.name, arrivals, shop.clock.now(), cursor=(name, page.cursor)
@@ -141,6 +144,16 @@ async def _read_replies(
                 break
     except PlatformError as error:
         await _trouble(shop, error, found)
+
+
+async def _page(read: Callable[[], Awaitable[P]]) -> P:
+    """What a list answers. A connector's own fault is trouble like any other: the cases that are due go on."""
+    try:
+        return await patiently(read)
+    except PlatformError:
+        raise
+    except Exception as error:
+        raise PlatformError(f"the connector failed: {type(error).__name__}: {error}") from error
 
 
 def arrival(reply: Reply) -> inbox.Arrival:
