@@ -75,6 +75,7 @@ class Platform:
         self.answers: list[Reply] = []
         self.rulings: dict[str, Ruling] = {}
         self.meanwhile: Callable[[AnyRequest], None] = lambda request: None
+        self.behind = timedelta()  # how old the order's own page is
         self.closed = False
 
     def show(self, number: str = "A-1", **changes: Any) -> Order:
@@ -119,7 +120,7 @@ class Platform:
         self.looks.append(number)
         self._read("order")
         self._read(f"order {number}")
-        return self.orders[number].model_copy(update={"observed_at": self.clock.now()})
+        return self.orders[number].model_copy(update={"observed_at": self.clock.now() - self.behind})
 
     async def replies(self, cursor: str) -> ReplyPage:
         self._read("replies")
