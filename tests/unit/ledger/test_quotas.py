@@ -18,8 +18,10 @@ DUE = ticks(LATE)
 TEN = Quota.of(10.0, 10)
 
 
-def reserve(ledger: Ledger, count: int = 1, *, quota: Quota | None = TEN, now: int | None = SECOND * 1000, due: int = DUE) -> Grant:
-    return ledger.do(quotas.reserve, "shopify", "flagship", quota, count=count, due=due, now=now)
+def reserve(
+    ledger: Ledger, count: int = 1, *, quota: Quota | None = TEN, now: int | None = SECOND * 1000
+) -> Grant:
+    return ledger.do(quotas.reserve, "shopify", "flagship", quota, count=count, due=DUE, now=now)
 
 
 def stopped(ledger: Ledger, after: int, *, due: int = DUE) -> Grant:
@@ -27,7 +29,9 @@ def stopped(ledger: Ledger, after: int, *, due: int = DUE) -> Grant:
 
 
 @given(st.floats(0.01, 2000), st.integers(1, 1000), st.data())
-def test_whatever_is_late_within_its_tolerance_no_window_sees_too_many(rate: float, burst: int, data: st.DataObject) -> None:
+def test_whatever_is_late_within_its_tolerance_no_window_sees_too_many(
+    rate: float, burst: int, data: st.DataObject
+) -> None:
     """The worst that can happen: the first slots are used as late as they may be, the last at once."""
     quota = Quota.of(rate, burst)
     assert quota is not None
@@ -74,7 +78,9 @@ def test_without_a_quota_nothing_is_written(ledger: Ledger) -> None:
     assert ledger.sqlite is False or sql(ledger, "SELECT count(*) FROM quotas") == [(0,)]
 
 
-def test_a_pause_holds_for_every_process_and_shop_by_shop(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
+def test_a_pause_holds_for_every_process_and_shop_by_shop(
+    ledger: Ledger, reopen: Callable[[], Ledger]
+) -> None:
     ledger.do(quotas.pause, "shopify", "flagship", 5 * SECOND, due=DUE, now=SECOND * 1000)
     grant = reserve(reopen())
     assert (grant.count, grant.wait, grant.broken) == (0, 5 * SECOND, False)
@@ -116,7 +122,10 @@ def test_the_breaker_opens_longer_each_time_and_lets_one_call_probe(ledger: Ledg
 
 
 def test_processes_that_find_the_same_outage_open_the_breaker_once(ledger: Ledger) -> None:
-    waits = {ledger.do(quotas.open_breaker, "shopify", "flagship", due=DUE, now=SECOND * 1000).wait for _ in range(4)}
+    waits = {
+        ledger.do(quotas.open_breaker, "shopify", "flagship", due=DUE, now=SECOND * 1000).wait
+        for _ in range(4)
+    }
     assert waits == {15 * SECOND}
 
 
