@@ -68,7 +68,9 @@ class Grant:
     first: int = 0
     count: int = 0
     wait: int = 0
-    broken: bool = False  # the wait is the breaker's; with `count`: the one call that probes whether it is over
+    broken: bool = (
+        False  # the wait is the breaker's; with `count`: the one call that probes whether it is over
+    )
 
 
 def reserve(
@@ -170,5 +172,7 @@ def _stopped(row: Any, now: int, due: int) -> Grant | None:
 def _now(tx: Tx) -> int:
     """The one clock that all processes of this ledger share."""
     if tx.postgres:
-        return int(tx.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one())
+        return int(
+            tx.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one()
+        )
     return leases.real_ticks()

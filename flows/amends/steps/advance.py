@@ -58,6 +58,7 @@ async def advance(
 ) -> Moved:
     """Advance due cases, batch by batch, until none is due (or those of `only` are not)."""
     moved = Moved()
+    limit = shop.pace.at_once(shop.connector_spec.name, limit)
     taken: Counter[int] = Counter()
     while batch := await _advance_batch(shop, run, moved, only, limit, taken):
         if batch < limit and only is not None:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from amends.errors import PlatformError, Throttled, TimedOut, Unavailable, Unreachable
 from amends.hooks.protocols import Channel, Clock, Connector, Desk
 from amends.ledger import Ledger, quotas
-from amends.ledger.leases import LEASE
+from amends.ledger.leases import LEASE, real_ticks
 from amends.ledger.quotas import Grant, Quota
 from amends.ledger.schema import ticks
 
@@ -61,11 +61,19 @@ class Pace:
     """Paces the calls of one shop, each connector or channel by its own quota."""
 
     def __init__(
-        self, ledger: Ledger, shop: str, clock: Clock, rates: Mapping[str, tuple[float, int]], *, by: Time = REAL
+        self,
+        ledger: Ledger,
+        shop: str,
+        clock: Clock,
+        rates: Mapping[str, tuple[float, int]],
+        *,
+        by: Time = REAL,
     ) -> None:
         self._lanes: dict[str, _Lane] = {}
         self._rates = rates
-        self._make: Callable[[str], _Lane] = lambda name: _Lane(ledger, name, shop, clock, rates.get(name), by)
+        self._make: Callable[[str], _Lane] = lambda name: _Lane(
+            ledger, name, shop, clock, rates.get(name), by
+        )
 
     def at_once(self, name: str, limit: int) -> int:
         """How many cases a worker should hold at once, so that a slow quota does not outlast their lease."""
@@ -145,22 +153,23 @@ class _Lane:
         self.name, self.shop = name, shop
         self.failures = 0
         self._ledger, self._clock, self._by = ledger, clock, by
+        self._machine: Callable[[], int] = by.ledger or real_ticks
         self._quota = Quota.of(*rate) if rate is not None else None
         self._slots: deque[Slot] = deque()
-        self._size = 4  # of the next block: grows while blocks are used up, shrinks while they are not
-        self._got = self._used = 0  # slots of the last block
+        self._size = 4  # of the next block
+        self._used = 0  # slots of the last one
         self._fresh_until = float("-inf")
         self._stop: Grant | None = None
         self._stop_until = 0.0
         self._stop_due = 0
-        self._probing: asyncio.Event | None = None
+        self._hold: asyncio.Event | None = None  # a probe is out, or a stop is being written
         self._lock = asyncio.Lock()
 
     async def turn(self) -> bool:
         """Wait until a call may be made; answers whether it is the one that probes a broken shop."""
         while True:
-            if self._probing is not None:
-                await self._probing.wait()
+            if self._hold is not None:
+                await self._hold.wait()
             elif self._stop is not None and not self._over():
                 await self._rest(self._stop, self._stop_until - self._by.now())
             elif self._slots:
@@ -176,7 +185,7 @@ class _Lane:
     def _needs_slots(self) -> bool:
         """Whether the next block is to be fetched: asked again by whoever waited for the lock."""
         fresh = self._quota is None and self._by.now() < self._fresh_until
-        return not (self._slots or self._probing or fresh) and self._over()
+        return not (self._slots or self._hold or fresh) and self._over()
 
     async def _take(self, slot: Slot) -> bool:
         """Wait for a slot; False where it came too late, or a pause came first: it is lost."""
@@ -186,7 +195,7 @@ class _Lane:
             async with self._lock:
                 if self._by.now() >= self._fresh_until and self._stop is None:
                     self._note(await self._run(quotas.look))
-        if self._stop is not None or self._by.now() > slot.until:
+        if self._stop is not None or self._hold is not None or self._by.now() > slot.until:
             return False
         self._used += 1
         return True
@@ -212,22 +221,24 @@ class _Lane:
 
     async def _reserve(self) -> bool:
         """Get the next block of slots; True where there is one call only, to probe whether the shop is back."""
-        if self._got and 2 * self._used < self._got:
-            self._size = max(1, self._size // 2)
-        elif self._got and self._used >= self._got:
-            self._size *= 2
         if self._quota is not None:
-            self._size = min(self._size, self._quota.block)
+            # Twice what was used of the last block, so that blocks follow the demand both ways; never very small
+            # ones, so that whoever is slow because its ledger is does not ask it more often.
+            size = max(2 * self._used, self._size // 2, self._quota.block // 4, 1)
+            self._size = min(size, self._quota.block)
         asked = self._by.now()
         grant = await self._run(quotas.reserve, self._quota, count=self._size)
-        self._used, self._got = 0, grant.count
+        self._used = 0
         self._note(grant)
         if grant.count and grant.broken:
-            self._probing = asyncio.Event()
+            self._hold = asyncio.Event()
             return True
         if self._quota is not None:
-            # The ledger's `now` lies somewhere in the transaction: the later bound for starts, the earlier for ends.
-            starts = self._by.now() - grant.now / quotas.SECOND
+            answered = self._by.now()
+            if self._ledger.sqlite:  # its clock is this machine's
+                asked = answered = answered + (grant.now - self._machine()) / quotas.SECOND
+            # Else its `now` lies somewhere in the transaction: the later bound for starts, the earlier for ends.
+            starts = answered - grant.now / quotas.SECOND
             ends = asked + (self._quota.tolerance - grant.now) / quotas.SECOND
             for n in range(grant.count):
                 place = (grant.first + n * self._quota.interval) / quotas.SECOND
@@ -255,20 +266,29 @@ class _Lane:
             self.gave_up(probe)
 
     async def failed(self, probe: bool) -> None:
+        """No answer, or nobody there: after so many in a row, or where it was the probe, the breaker opens."""
         self.failures += 1
-        if probe or (self.failures >= FAILURES and self._stop is None):
+        if probe or (self.failures >= FAILURES and self._stop is None and self._hold is None):
             self.failures = 0
-            self._note(await self._run(quotas.open_breaker, probed=probe))
-            self.gave_up(probe)
+            await self._tell(quotas.open_breaker, probed=probe)
 
     async def throttled(self, error: Throttled) -> None:
+        """All processes pause for as long as the platform says."""
         seconds = _UNASKED if error.retry_after is None else error.retry_after
-        now = self._by.now()
-        if seconds > 0 and (self._stop is None or self._stop_until < now + seconds):
-            self._note(await self._run(quotas.pause, int(seconds * quotas.SECOND)))
+        if seconds > 0 and (self._stop is None or self._stop_until < self._by.now() + seconds):
+            await self._tell(quotas.pause, int(seconds * quotas.SECOND))
+
+    async def _tell(self, work: Callable[..., Grant], *args: Any, **more: Any) -> None:
+        """Write a stop into the ledger; nobody here calls meanwhile."""
+        hold = self._hold = self._hold or asyncio.Event()
+        try:
+            self._note(await self._run(work, *args, **more))
+        finally:
+            hold.set()
+            self._hold = None
 
     def gave_up(self, probe: bool) -> None:
         """The probe is over, whatever came of it: whoever waits for it goes on."""
-        if probe and self._probing is not None:
-            self._probing.set()
-            self._probing = None
+        if probe and self._hold is not None:
+            self._hold.set()
+            self._hold = None

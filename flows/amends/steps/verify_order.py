@@ -81,7 +81,8 @@ async def _observe(shop: Shop, turn: Turn, gate: asyncio.Semaphore) -> Order | P
 def _missed(shop: Shop, turn: Turn, error: PlatformError) -> None:
     earlier = turn.case.unseen
     attempt = 1 if earlier is None else earlier.attempt + 1
-    retry_at = turn.now + backoff(shop, attempt - 1)
+    asked = timedelta(seconds=error.retry_after or 0)
+    retry_at = turn.now + max(asked, backoff(shop, attempt - 1))
     turn.add(f.Unseen(why=str(error), code=error.code, attempt=attempt, retry_at=retry_at))
     if not error.retryable and attempt >= TRIES:
         turn.add(f.Held(why=f"{attempt} looks failed, the last: {error}", by="amends", cause="platform"))
