@@ -21,7 +21,7 @@ from amends.hooks.specs import UNSUPPORTED, ChannelSpec, ConnectorSpec, Operatio
 from amends.ledger import Ledger, Vault, intake, leases
 from amends.ledger.budgets import Scope
 from amends.settings import Settings, customer_channel, desk_config, policy_config, rule_book, shop_config
-from amends.steps.pace import Pace, paced
+from amends.steps.pace import REAL, Pace, Time, paced
 
 BUILT_IN_WAYS = ("platform", "call")
 """Ways to a customer that are no channel plugins."""
@@ -66,14 +66,19 @@ class Shop:
     policy_spec: PolicySpec
     owner: str = field(default_factory=leases.new_owner)
     problems: list[str] = field(default_factory=list)
+    pace: Pace = field(init=False)
     _playbooks: dict[str, Playbook] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
 
     @classmethod
     async def open(
-        cls, settings: Settings, name: str, *, ledger: Ledger, registry: Registry, clock: Clock | None = None
-    ) -> Shop:
-        """Make every live object of the shop; raises `ConfigError` or `PluginError` before anything is touched."""
+        cls, settings: Settings, name: str, *, ledger: Ledger, registry: Registry, clock: Clock | None = None,
+        paced_by: Time = REAL,
+    ) -> Shop:  # fmt: skip
+        """Make every live object of the shop; raises `ConfigError` or `PluginError` before anything is touched.
+
+        `clock` is the time that cases live in, `paced_by` the time in which calls are made: a simulator has its own.
+        """
         clock = clock or SystemClock()
         given = settings.shop(name)
         spec = registry.connector(given.connector)
@@ -99,7 +104,7 @@ class Shop:
             name, settings, registry, ledger, clock, playbook, version, rule_book(settings, name, registry), connector, spec,
             desk, desk_spec, channels, policy_spec,
         )  # fmt: skip
-        shop._keep_pace()
+        shop._keep_pace(paced_by)
         for pinned, body in (await ledger.run(intake.pinned, "playbook")).items():
             shop._playbooks[pinned] = Playbook.model_validate_json(body)
         for pinned, body in (await ledger.run(intake.pinned, "policy")).items():
@@ -173,14 +178,13 @@ class Shop:
                 found.append(Scope(name, cap, limit))
         return found
 
-    @cached_property
-    def pace(self) -> Pace:
-        """Keeps the quotas of connector and desk; channels have none, yet pause and break as well."""
-        quotas = {spec.name: spec.quota for spec in (self.desk_spec, self.connector_spec)}
-        return Pace(self.ledger, self.name, self.clock, quotas)
+    def _keep_pace(self, by: Time) -> None:
+        """Put a pace before every live object, so that no call goes round the quotas of connector and desk.
 
-    def _keep_pace(self) -> None:
-        """Put the pace before every live object, so that no call to the outside goes round it."""
+        Channels have none, yet pause and break as well.
+        """
+        quotas = {spec.name: spec.quota for spec in (self.desk_spec, self.connector_spec)}
+        self.pace = Pace(self.ledger, self.name, self.clock, quotas, by=by)
         connector: Any = self.connector
         desk: Any = self.desk
         self.connector = front = paced(connector, self.pace, self.connector_spec.name)
