@@ -15,7 +15,7 @@ from amends.cases.durations import show_duration
 from amends.cases.lateness import State
 from amends.cases.money import Money
 from amends.cases.orders import AfterSales, OrderStatus
-from amends.cases.snapshot import Act, Pending, Round, Snapshot
+from amends.cases.snapshot import Act, Round, Snapshot
 from amends.cases.stages import Now, Stage, Terms, look, stage
 
 LOOK_AGAIN = timedelta(hours=24)
@@ -135,9 +135,10 @@ class _By:
     # what several stages share
 
     def _unsettled(self) -> Next | None:
-        pending: Pending | None = next(iter(self.case.pending), None)
-        if pending is None:
+        if not self.case.pending:
             return None
+        # What we can settle ourselves comes before what waits for a person.
+        pending = min(self.case.pending, key=lambda p: p.effect_class == "by-hand" and p.state == "sent")
         if pending.effect_class == "by-hand" and pending.state == "sent" and pending.look_at is not None:
             due = pending.look_at
             late = due <= self.at
@@ -147,7 +148,7 @@ class _By:
         go = self.step(pending.step, why) if pending.state == "planned" else None
         if go is not None and go.step is pending.step:  # seen freshly, and not left the house: is it still wanted?
             wanted = _DECIDERS[self.where](self)
-            if wanted.do != "step" or wanted.step is not pending.step:
+            if wanted.do != "step" or wanted.step is not pending.step or wanted.what == "anew":
                 why = f"{pending.op} is planned, but no longer wanted: {wanted.why}"
                 return Next("step", why, self.where, step=pending.step, what="withdraw")
         if pending.look_at is not None and pending.look_at > self.at:
@@ -443,16 +444,13 @@ class _By:
                 "every way to reach the customer refused",
             )
         if last is not None and last.contacted_at is None:
-            if (
-                late.state is State.SHIPPED_LATE and last.state is not State.SHIPPED_LATE
-            ):  # proposed before they left
-                if self.playbook.shipped_late == "close":
-                    return self._shipped() or self.close(
-                        f.Outcome.SHIPPED, "the goods left before anybody was told"
-                    )
-                return self.step(
-                    f.Step.CONTACT, f"offer {last.number} is out of date: the goods have left", "anew"
-                )
+            left_since = late.state is State.SHIPPED_LATE and last.state is not State.SHIPPED_LATE
+            if left_since and self.playbook.shipped_late == "close":
+                return self._shipped() or self.close(f.Outcome.SHIPPED, "the goods left before anybody was told")
+            passed = any(d is not None and d <= self.at for d in (last.offer.new_ship_by, last.offer.reply_by))
+            if left_since or passed:
+                what = "the goods have left" if left_since else "it names a date that has passed"
+                return self.step(f.Step.CONTACT, f"offer {last.number} is out of date: {what}", "anew")
             return self._send(last)
         if late.state is State.SHIPPED_LATE:
             if last is not None or self.playbook.shipped_late == "close":

@@ -124,6 +124,7 @@ class Snapshot:
     approvals: dict[str, Approval] = field(default_factory=dict)
     tasks: dict[str, f.TaskOpened] = field(default_factory=dict)  # still open
     held: f.Held | None = None
+    released_at: datetime | None = None
     quarantined: dict[str, str] = field(default_factory=dict)
     outcome: f.Outcome | None = None
     closed_at: datetime | None = None
@@ -140,7 +141,7 @@ class Snapshot:
     def agreed(self) -> datetime | None:
         """The new ship date that the customer agreed to last."""
         for round_ in reversed(self.rounds):
-            if round_.accepted and round_.offer.new_ship_by is not None:
+            if round_.accepted and not round_.rejected and round_.offer.new_ship_by is not None:
                 return round_.offer.new_ship_by
         return None
 
@@ -178,28 +179,17 @@ class Snapshot:
                 self.observed_at, self.unseen, self.outdated = fact.at, None, False
             case f.Unseen():
                 self.unseen = body
-            case f.Proposed() if body.offer.none:
-                self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
             case f.Proposed():
-                if (
-                    self.rounds and self.rounds[-1].number == body.round
-                ):  # proposed anew before anybody was told
+                if self.rounds and self.rounds[-1].number == body.round:  # anew, before anybody was told
                     self.rounds.pop()
-                self.rounds.append(
-                    Round(
-                        body.round,
-                        body.offer,
-                        body.policy,
-                        body.notice,
-                        fact.at,
-                        state=body.state,
-                        over_cap=body.over_cap,
-                    )
-                )
+                if body.offer.none:
+                    self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
+                else:
+                    self.rounds.append(_round(body, fact.at))
             case f.Held():
                 self.held = body
             case f.Released():
-                self.held = None
+                self.held, self.released_at = None, fact.at
                 if self.rounds:
                     self.rounds[-1].unreached = ""  # whoever releases it wants another try
             case f.Closed():
@@ -310,6 +300,10 @@ class Snapshot:
     @property
     def disputed(self) -> bool:
         return self.order is not None and self.order.after_sales is AfterSales.DISPUTED
+
+
+def _round(body: f.Proposed, at: datetime) -> Round:
+    return Round(body.round, body.offer, body.policy, body.notice, at, state=body.state, over_cap=body.over_cap)
 
 
 def fold(

@@ -29,6 +29,8 @@ from amends.steps.turns import Turn, backoff, decide_turn, write
 
 WINDOW = 64
 """Effects that are marked sent in one durable transaction."""
+WITHDRAWN = "withdrawn"
+"""How the error of an effect begins that was planned, never left, and was taken back."""
 SAME_KEY_TRIES = 3
 PATIENCE = 2.0
 """Seconds that we wait within a sweep for a platform that asks for a pause; longer pauses become a due time."""
@@ -154,7 +156,7 @@ def _withdraw(turn: Turn) -> None:
     why = turn.next.why if turn.next else ""
     for effect in list(turn.claim.effects):
         if effect.state is EffectState.PLANNED:  # certainly not done
-            turn.change(Change(effect.key, EffectState.REJECTED, error=f"withdrawn: {why}"))
+            turn.change(Change(effect.key, EffectState.REJECTED, error=f"{WITHDRAWN}: {why}"))
             if effect.op == "message":
                 turn.release_rounds.append(effect.round)
 

@@ -208,7 +208,7 @@ def _plan(
     refused = {
         e.via: e.error
         for e in earlier
-        if e.op == "message" and e.round == last.number and e.state is EffectState.REJECTED
+        if e.op == "message" and e.round == last.number and _refuses_still(turn, e)
     }
     way = next(
         (
@@ -223,6 +223,14 @@ def _plan(
         turn.add(f.Unreached(round=last.number, why=why))
         return None
     return _message(shop, turn, last, way, personal)
+
+
+def _refuses_still(turn: Turn, effect: Effect) -> bool:
+    """Whether a way that refused still counts as refusing: a release asks for another try, a withdrawal is no refusal."""
+    if effect.state is not EffectState.REJECTED or effect.error.startswith(acts.WITHDRAWN):
+        return False
+    released = turn.case.released_at
+    return released is None or effect.settled_at is None or effect.settled_at > released
 
 
 def _quiet_until(shop: Shop, turn: Turn, playbook: Playbook) -> tuple[datetime, str] | None:

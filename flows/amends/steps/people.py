@@ -90,7 +90,7 @@ def _consequences(
             effects.change(tx, [Change(effect.key, EffectState.PLANNED)], now)
             return [f.Cleared(effect=effect.key, done=False, by=by, note=note)]
         effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=f"by {by}")], now)
-        body = outcomes.confirmed(effect, Receipt(ref=f"by {by}"), at=now, playbook=playbook)
+        body = outcomes.confirmed(effect, _done(effect, f"by {by}"), at=now, playbook=playbook)
         cleared = f.Cleared(effect=effect.key, done=True, by=by, note=note)
         return [cleared, body] if body is not None else [cleared]
     if effect.op in ("legal", "ruling"):
@@ -109,7 +109,7 @@ def _consequences(
             spoken.append(f.Replied(round=effect.round, answer=answer, event=f"call-{task.id}", via="call"))
         return spoken
     if outcome == "done":
-        receipt = Receipt(state="requested" if effect.kind == "grant:refund" else "done", ref=note[:80])
+        receipt = _done(effect, note[:80])
         effects.change(tx, [Change(effect.key, EffectState.CONFIRMED, ref=note[:80])], now)
         body = outcomes.confirmed(effect, receipt, at=now, playbook=playbook)
     else:
@@ -118,6 +118,11 @@ def _consequences(
         )
         body = outcomes.rejected(effect, note or "a person could not do it")
     return [body] if body is not None else []
+
+
+def _done(effect: effects.Effect, ref: str) -> Receipt:
+    """What a person saw done. A refund counts as asked for until the order itself shows the money back."""
+    return Receipt(state="requested" if effect.kind == "grant:refund" else "done", ref=ref)
 
 
 def approve(

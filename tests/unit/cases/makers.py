@@ -22,7 +22,9 @@ from amends.cases.stages import Terms
 T0 = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-EVERYTHING = {op: "api" for op in ("message", "grant", "extend", "complain", "respond", "arbitrate", "ruling")}
+EVERYTHING = {
+    op: "api" for op in ("message", "grant", "extend", "complain", "respond", "arbitrate", "ruling")
+}
 
 
 def yuan(amount: str) -> Money:
@@ -51,14 +53,18 @@ LABEL_COUNTS = book(rule(RuleName.LATE_DEFINITION, text="label"))
 PICKUP_COUNTS = book(rule(RuleName.LATE_DEFINITION, text="pickup"))
 
 
-def terms(playbook: Playbook | None = None, rules: RuleBook = PICKUP_COUNTS, can: dict[str, str] | None = None) -> Terms:
+def terms(
+    playbook: Playbook | None = None, rules: RuleBook = PICKUP_COUNTS, can: dict[str, str] | None = None
+) -> Terms:
     return Terms(playbook or Playbook(), rules, EVERYTHING if can is None else can)
 
 
 OPENED = f.Opened(why="overdue", playbook="p1", policy="l1")
 
 
-def snapshot(*bodies: f.Body | tuple[f.Body, datetime], pending: Sequence[Pending] = (), blocked: str = "") -> Snapshot:
+def snapshot(
+    *bodies: f.Body | tuple[f.Body, datetime], pending: Sequence[Pending] = (), blocked: str = ""
+) -> Snapshot:
     """A case of these facts, each at T0 or at the time given with it; `opened` comes by itself."""
     found = []
     for seq, item in enumerate((OPENED, *bodies), 1):
@@ -73,7 +79,9 @@ ANY_CURRENCY = st.sampled_from(["CNY", "USD", "EUR", "JPY", "KWD", "BHD", "KRW",
 MINOR = st.integers(-(10**15), 10**15)
 MONEY = st.builds(Money, minor=MINOR, currency=ANY_CURRENCY)
 TIMES = st.datetimes(
-    min_value=datetime(2020, 1, 1), max_value=datetime(2035, 1, 1), timezones=st.sampled_from([UTC])  # noqa: DTZ001 - given zones
+    min_value=datetime(2020, 1, 1),
+    max_value=datetime(2035, 1, 1),
+    timezones=st.sampled_from([UTC]),  # noqa: DTZ001 - given zones
 )
 SECONDS = st.integers(-(10**8), 10**8).map(lambda s: timedelta(seconds=s))
 WORDS = st.text(max_size=12)

@@ -20,7 +20,9 @@ from amends.cases.stages import Terms
 PATIENT = terms(Playbook(fresh_for=30 * DAY))
 
 
-def answer(*story: f.Body, at: datetime = LATE, with_: Terms = PATIENT, pending: tuple[Pending, ...] = ()) -> Next:
+def answer(
+    *story: f.Body, at: datetime = LATE, with_: Terms = PATIENT, pending: tuple[Pending, ...] = ()
+) -> Next:
     return decide(snapshot(*((body, LATE) for body in story), pending=pending), at, with_)
 
 
@@ -68,12 +70,16 @@ def test_a_dispute_is_answered_before_its_due_date() -> None:
         ({"tags": ("do-not-touch",)}, f.Outcome.NOT_LATE),
     ],
 )
-def test_an_order_that_put_itself_right_needs_no_message(changes: dict[str, object], outcome: f.Outcome) -> None:
+def test_an_order_that_put_itself_right_needs_no_message(
+    changes: dict[str, object], outcome: f.Outcome
+) -> None:
     found = answer(seen(**changes))
     assert isinstance(found.body, f.Closed) and found.body.outcome is outcome
 
 
-@pytest.mark.parametrize("way", [{"status": OrderStatus.SHIPPED, "picked_up_at": T0 + DAY}, {"after_sales": "closed"}])
+@pytest.mark.parametrize(
+    "way", [{"status": OrderStatus.SHIPPED, "picked_up_at": T0 + DAY}, {"after_sales": "closed"}]
+)
 def test_goods_that_ship_end_nothing_while_a_remedy_is_owed(way: dict[str, object]) -> None:
     assert answer(*TOLD, said(f.Answer.ACCEPT), seen(**way)).step is f.Step.SETTLE
 
@@ -139,7 +145,9 @@ def test_a_yes_to_another_version_of_the_case_is_no_yes() -> None:
     assert answer(*story, asked, with_=once).do == "wait"
     assert answer(*story, asked, yes, with_=once).step is f.Step.COMPLAIN
     assert answer(*story, asked, with_=once, at=LATE + DAY).do == "ask", "expired"
-    assert answer(*story, asked, yes, said(f.Answer.DECLINE), with_=once).do == "ask", "something was said meanwhile"
+    assert answer(*story, asked, yes, said(f.Answer.DECLINE), with_=once).do == "ask", (
+        "something was said meanwhile"
+    )
 
 
 def test_a_person_is_not_asked_while_the_order_cannot_be_looked_at() -> None:
@@ -160,8 +168,12 @@ def test_an_unreachable_customer_holds_the_case_for_a_person() -> None:
 
 @pytest.mark.parametrize("verdict", ["for-us", "withdrawn", "written-off"])
 def test_a_ruling_that_ends_it_closes_the_case(verdict: f.Verdict) -> None:
-    found = answer(*TOLD, said(f.Answer.DECLINE), filed("complaint"), f.Ruled(instance="complaint", verdict=verdict))
-    assert isinstance(found.body, f.Closed) and found.body.outcome.value.startswith(("ruled", "withdrawn", "written"))
+    found = answer(
+        *TOLD, said(f.Answer.DECLINE), filed("complaint"), f.Ruled(instance="complaint", verdict=verdict)
+    )
+    assert isinstance(found.body, f.Closed) and found.body.outcome.value.startswith(
+        ("ruled", "withdrawn", "written")
+    )
 
 
 def test_a_held_case_waits_for_a_person_and_is_not_forgotten() -> None:

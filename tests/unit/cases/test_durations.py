@@ -35,7 +35,9 @@ def test_forms(text: str, length: timedelta) -> None:
     assert parse_duration(text) == length
 
 
-@pytest.mark.parametrize("text", ["", "-", "24", "h", "24 hours", "1.5h", "1h-2m", "--2h", "5y", "2h3", "tomorrow"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "24", "h", "24 hours", "1.5h", "1h-2m", "--2h", "5y", "2h3", "tomorrow"]
+)
 def test_anything_else_is_refused_with_the_form_to_use(text: str) -> None:
     with pytest.raises(ValidationError, match="is not a duration such as '90m'"):
         Wait(wait=text)  # type: ignore[arg-type]

@@ -38,8 +38,14 @@ def test_facts_cannot_be_edited() -> None:
 
 
 def test_what_only_looks_or_asks_does_not_age_an_approval() -> None:
-    assert not any(f.is_material(kind) for kind in ("seen-again", "unseen", "looked", "approval-asked", "approved", "task-opened"))
-    assert all(f.is_material(kind) for kind in ("observed", "proposed", "contacted", "replied", "settled", "filed", "ruled", "held"))
+    assert not any(
+        f.is_material(kind)
+        for kind in ("seen-again", "unseen", "looked", "approval-asked", "approved", "task-opened")
+    )
+    assert all(
+        f.is_material(kind)
+        for kind in ("observed", "proposed", "contacted", "replied", "settled", "filed", "ruled", "held")
+    )
 
 
 def test_a_snapshot_in_a_fact_holds_nothing_personal() -> None:

@@ -20,7 +20,9 @@ WARN = (24 * HOUR, 4 * HOUR)
 SHIPPED, TRANSIT = OrderStatus.SHIPPED, Parcel.IN_TRANSIT
 
 
-def judged(at: datetime, rules: RuleBook = PICKUP_COUNTS, agreed: datetime | None = None, **changes: Any) -> Lateness:
+def judged(
+    at: datetime, rules: RuleBook = PICKUP_COUNTS, agreed: datetime | None = None, **changes: Any
+) -> Lateness:
     return judge(order(**changes), now=at, rules=rules, warn=WARN, agreed=agreed)
 
 
@@ -147,7 +149,10 @@ def test_where_the_platform_gives_no_date_a_rule_does() -> None:
         ({"status": OrderStatus.CANCELLED, "picked_up_at": T0 + DAY}, "cancelled without a refund"),
         ({"picked_up_at": T0 - HOUR}, "picked_up_at lies before the order was placed"),
         ({"status": SHIPPED, "delivered_at": T0 - HOUR}, "delivered_at lies before"),
-        ({"status": SHIPPED, "picked_up_at": T0 + DAY, "delivered_at": T0 + HOUR}, "delivered before it was picked up"),
+        (
+            {"status": SHIPPED, "picked_up_at": T0 + DAY, "delivered_at": T0 + HOUR},
+            "delivered before it was picked up",
+        ),
     ],
 )
 def test_contradictions_are_named(changes: dict[str, Any], says: str) -> None:
@@ -157,13 +162,18 @@ def test_contradictions_are_named(changes: dict[str, Any], says: str) -> None:
 def test_an_ordinary_order_contradicts_nothing() -> None:
     assert contradictions(order()) == ()
     assert contradictions(order(status=SHIPPED, picked_up_at=T0 + HOUR, delivered_at=T0 + DAY)) == ()
-    assert contradictions(order(status=OrderStatus.CANCELLED, picked_up_at=T0, after_sales=AfterSales.REFUNDED)) == ()
+    assert (
+        contradictions(order(status=OrderStatus.CANCELLED, picked_up_at=T0, after_sales=AfterSales.REFUNDED))
+        == ()
+    )
 
 
 def test_the_carriers_word_wins_where_it_knows_more() -> None:
     seen = Tracking(parcel=Parcel.PICKED_UP, picked_up_at=T0 + HOUR)
     assert with_tracking(order(), seen).picked_up_at == T0 + HOUR
-    assert with_tracking(order(parcel=TRANSIT, picked_up_at=T0), Tracking()) == order(parcel=TRANSIT, picked_up_at=T0)
+    assert with_tracking(order(parcel=TRANSIT, picked_up_at=T0), Tracking()) == order(
+        parcel=TRANSIT, picked_up_at=T0
+    )
     assert with_tracking(order(), None) == order()
 
 
@@ -183,9 +193,21 @@ WINDOWS = st.lists(st.integers(1, 60).map(lambda h: h * HOUR), max_size=3).map(t
 
 
 @settings(max_examples=400)
-@given(ANY_ORDER, MOMENTS, st.floats(0, 1), WINDOWS, st.none() | MOMENTS, st.sampled_from([LABEL_COUNTS, PICKUP_COUNTS, DATED, book()]))
+@given(
+    ANY_ORDER,
+    MOMENTS,
+    st.floats(0, 1),
+    WINDOWS,
+    st.none() | MOMENTS,
+    st.sampled_from([LABEL_COUNTS, PICKUP_COUNTS, DATED, book()]),
+)
 def test_nothing_changes_before_risk_at(
-    seen: Order, at: datetime, part: float, warn: tuple[timedelta, ...], agreed: datetime | None, rules: RuleBook
+    seen: Order,
+    at: datetime,
+    part: float,
+    warn: tuple[timedelta, ...],
+    agreed: datetime | None,
+    rules: RuleBook,
 ) -> None:
     """An order becomes late without being changed, but never without `risk_at` having come."""
     first = judge(seen, now=at, rules=rules, warn=warn, agreed=agreed)
@@ -200,7 +222,9 @@ def test_nothing_changes_before_risk_at(
 
 
 @given(ANY_ORDER, MOMENTS, WINDOWS, st.sampled_from([LABEL_COUNTS, PICKUP_COUNTS, DATED, book()]))
-def test_an_order_only_grows_later(seen: Order, at: datetime, warn: tuple[timedelta, ...], rules: RuleBook) -> None:
+def test_an_order_only_grows_later(
+    seen: Order, at: datetime, warn: tuple[timedelta, ...], rules: RuleBook
+) -> None:
     """What is late stays late while nothing but time changes."""
     steps = [judge(seen, now=at + n * 7 * HOUR, rules=rules, warn=warn) for n in range(12)]
     seen_late = False

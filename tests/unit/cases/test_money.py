@@ -79,7 +79,9 @@ def test_what_is_not_an_exact_amount_is_refused_by_name(text: str, says: str) ->
         Money.model_validate(text)
 
 
-@pytest.mark.parametrize("value", [1.5, float("nan"), Decimal("NaN"), Decimal("Infinity"), "abc", Decimal("0.001")])
+@pytest.mark.parametrize(
+    "value", [1.5, float("nan"), Decimal("NaN"), Decimal("Infinity"), "abc", Decimal("0.001")]
+)
 def test_floats_and_the_like_are_refused(value: Any) -> None:
     with pytest.raises(ValueError):
         Money.of(value, "CNY")
@@ -124,11 +126,18 @@ def test_per_cents_are_rounded_half_up_to_a_minor_unit(amount: str, rate: str, r
 @given(MONEY, st.integers(0, 100))
 def test_a_per_cent_and_its_rest_make_the_whole(money: Money, rate: int) -> None:
     part = money.percent(rate)
-    assert abs((part.decimal - money.decimal * rate / 100).scaleb(minor_digits(money.currency))) <= Decimal("0.5")
+    assert abs((part.decimal - money.decimal * rate / 100).scaleb(minor_digits(money.currency))) <= Decimal(
+        "0.5"
+    )
     assert money.percent(100) == money
 
 
-@given(st.integers(-500, 500), st.none() | st.integers(-500, 500), st.none() | st.integers(-500, 500), ANY_CURRENCY)
+@given(
+    st.integers(-500, 500),
+    st.none() | st.integers(-500, 500),
+    st.none() | st.integers(-500, 500),
+    ANY_CURRENCY,
+)
 def test_clamp_keeps_within_the_bounds(minor: int, low: int | None, high: int | None, currency: str) -> None:
     def money(value: int | None) -> Money | None:
         return None if value is None else Money(minor=value, currency=currency)

@@ -56,8 +56,13 @@ def test_rows_of_other_platforms_do_not_count_but_overrides_do() -> None:
     assert cost(book(overrides=[late("3", platform="mine")])) == "3.00 CNY"
 
 
-@pytest.mark.parametrize(("since", "until", "valid"), [(2, 2, True), (3, None, False), (None, 1, False), (None, None, True), (2, None, True)])
-def test_a_row_is_valid_on_the_deadlines_day_its_ends_included(since: int | None, until: int | None, valid: bool) -> None:
+@pytest.mark.parametrize(
+    ("since", "until", "valid"),
+    [(2, 2, True), (3, None, False), (None, 1, False), (None, None, True), (2, None, True)],
+)
+def test_a_row_is_valid_on_the_deadlines_day_its_ends_included(
+    since: int | None, until: int | None, valid: bool
+) -> None:
     def day(n: int | None) -> date | None:
         return None if n is None else DAY0 + n * DAY
 
@@ -78,7 +83,10 @@ def test_special_rows_are_for_people_only() -> None:
     assert len(rules.all(LATE, on=DAY0, special=True)) == 2
 
 
-@pytest.mark.parametrize(("paid", "found"), [("299.99", "3.00 CNY"), ("300.00", "3.00 CNY"), ("5000.00", "30.00 CNY"), ("450.50", "4.51 CNY")])
+@pytest.mark.parametrize(
+    ("paid", "found"),
+    [("299.99", "3.00 CNY"), ("300.00", "3.00 CNY"), ("5000.00", "30.00 CNY"), ("450.50", "4.51 CNY")],
+)
 def test_amounts_in_bands_by_per_cent_and_bounds(paid: str, found: str) -> None:
     rules = book(
         late("3", paid_under=300), rule(LATE, kind="percent", value=1, high=30, currency="CNY", paid_from=300)
@@ -95,7 +103,9 @@ def test_rows_in_another_currency_do_not_apply() -> None:
 
 
 def test_rows_that_name_no_money_are_passed_over() -> None:
-    assert cost(book(rule(LATE, kind="flag", confidence="official"), late("3", confidence="low"))) == "3.00 CNY"
+    assert (
+        cost(book(rule(LATE, kind="flag", confidence="official"), late("3", confidence="low"))) == "3.00 CNY"
+    )
 
 
 @pytest.mark.parametrize(("hours", "found"), [(48, "1.00 CNY"), (49, "2.00 CNY")])
@@ -107,21 +117,29 @@ def test_rows_by_the_length_of_the_promise(hours: int, found: str) -> None:
 def test_the_promise_is_the_platforms_own_else_the_rules_from_payment_else_unknown() -> None:
     rules = book(rule(RuleName.SHIP_PROMISE, kind="days", value=2))
     assert rules.promise(order(ship_by=DUE)) == (DUE, "platform")
-    assert rules.promise(order(ship_by=None, paid_at=T0 + HOUR)) == (T0 + HOUR + 2 * DAY, "rule pdd/ship-promise (high)")
+    assert rules.promise(order(ship_by=None, paid_at=T0 + HOUR)) == (
+        T0 + HOUR + 2 * DAY,
+        "rule pdd/ship-promise (high)",
+    )
     found = rules.promise(order(ship_by=None, paid_at=None))
     assert found is not None and found[0] == T0 + 2 * DAY
     assert book().promise(order(ship_by=None)) is None
 
 
 def test_silence_by_notice_falls_back_to_the_row_for_any_notice() -> None:
-    consent, refusal = (rule(RuleName.SILENCE, text=t, notice=n) for t, n in (("accepted", "first-definite"), ("refused", "")))
+    consent, refusal = (
+        rule(RuleName.SILENCE, text=t, notice=n) for t, n in (("accepted", "first-definite"), ("refused", ""))
+    )
     rules = book(consent, refusal)
     assert rules.silence(DAY0, "first-definite") == consent
     assert rules.silence(DAY0, "renewed") == refusal
     assert book(consent).silence(DAY0, "renewed") is None
 
 
-@pytest.mark.parametrize(("confidence", "reliable"), [("discard", False), ("low", False), ("medium", True), ("high", True), ("official", True)])
+@pytest.mark.parametrize(
+    ("confidence", "reliable"),
+    [("discard", False), ("low", False), ("medium", True), ("high", True), ("official", True)],
+)
 def test_only_medium_and_better_move_money_unasked(confidence: str, reliable: bool) -> None:
     assert Confidence(confidence).reliable is reliable
 
@@ -141,7 +159,9 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, max_size=6), st.lists(ROWS, max_size=3), st.randoms(use_true_random=False))
-def test_the_choice_is_among_the_rows_that_apply_and_hardly_depends_on_their_order(rows: list[Rule], own: list[Rule], rnd: Any) -> None:
+def test_the_choice_is_among_the_rows_that_apply_and_hardly_depends_on_their_order(
+    rows: list[Rule], own: list[Rule], rnd: Any
+) -> None:
     seen, day = order(tags=(Tag.PRESALE,)), DUE.date()
     best = book(*rows, overrides=own).best(LATE, on=day, order=seen)
     fit = [[r for r in some if r.valid_on(day) and r.applies_to(seen) and r.confidence is not Confidence.DISCARD and not r.special]
@@ -159,8 +179,15 @@ def test_the_choice_is_among_the_rows_that_apply_and_hardly_depends_on_their_ord
     assert (again.confidence, again.since, again.tag) == (best.confidence, best.since, best.tag)
 
 
-@given(st.decimals(0, 100, places=1), st.integers(1, 10**7), st.none() | st.integers(0, 50), st.none() | st.integers(50, 99))
-def test_a_cost_stays_within_its_bounds(percent: Decimal, minor: int, low: int | None, high: int | None) -> None:
+@given(
+    st.decimals(0, 100, places=1),
+    st.integers(1, 10**7),
+    st.none() | st.integers(0, 50),
+    st.none() | st.integers(50, 99),
+)
+def test_a_cost_stays_within_its_bounds(
+    percent: Decimal, minor: int, low: int | None, high: int | None
+) -> None:
     row = rule(LATE, kind="percent", value=percent, low=low, high=high)
     money = row.money(order(amount=Money(minor=minor, currency="CNY")))
     assert money is not None
@@ -169,4 +196,6 @@ def test_a_cost_stays_within_its_bounds(percent: Decimal, minor: int, low: int |
 
 
 def test_durations_of_rows_are_read_as_text() -> None:
-    assert rule(RuleName.EXTENSION, kind="count", value=1, lead="24h", longest="15d").longest == timedelta(days=15)
+    assert rule(RuleName.EXTENSION, kind="count", value=1, lead="24h", longest="15d").longest == timedelta(
+        days=15
+    )

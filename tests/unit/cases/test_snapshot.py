@@ -38,7 +38,9 @@ def last(*found: f.Body) -> Round:
 
 @settings(max_examples=150)
 @given(st.lists(st.tuples(bodies(), TIMES), max_size=8), st.integers(0, 8))
-def test_folding_is_deterministic_and_goes_on_from_where_it_was(found: list[tuple[f.Body, object]], cut: int) -> None:
+def test_folding_is_deterministic_and_goes_on_from_where_it_was(
+    found: list[tuple[f.Body, object]], cut: int
+) -> None:
     written = [
         f.Fact.model_construct(seq=n, at=at, actor="amends", body=body)  # type: ignore[arg-type]
         for n, (body, at) in enumerate([(OPENED, T0), *found], 1)
@@ -84,7 +86,10 @@ def test_proposed_anew_before_anybody_was_told_replaces_the_proposal() -> None:
 
 
 def test_the_first_answer_counts_and_silence_yields_to_words() -> None:
-    assert last(proposed(), contacted(), replied(f.Answer.DECLINE), replied(f.Answer.ACCEPT)).answer is f.Answer.DECLINE
+    assert (
+        last(proposed(), contacted(), replied(f.Answer.DECLINE), replied(f.Answer.ACCEPT)).answer
+        is f.Answer.DECLINE
+    )
     silent = f.Silent(round=1, means=f.Answer.DECLINE, rule="r")
     spoken = last(proposed(), contacted(), silent, replied(f.Answer.ACCEPT))
     assert spoken.answer is f.Answer.ACCEPT and not spoken.silent
@@ -92,7 +97,11 @@ def test_the_first_answer_counts_and_silence_yields_to_words() -> None:
 
 def test_a_cancel_after_settlement_owes_all_the_money() -> None:
     case = snapshot(
-        proposed(), contacted(), replied(f.Answer.ACCEPT), f.Settled(round=1, remedy=COUPON, effect="g"), replied(f.Answer.CANCEL)
+        proposed(),
+        contacted(),
+        replied(f.Answer.ACCEPT),
+        f.Settled(round=1, remedy=COUPON, effect="g"),
+        replied(f.Answer.CANCEL),
     )
     round_ = case.last
     assert round_ is not None and round_.owes_remedy(order())

@@ -62,7 +62,9 @@ def staged(case: Snapshot, after: timedelta = timedelta()) -> Stage:
     return stage(look(case, LATE + after, terms(can={"grant": "api"})))
 
 
-@pytest.mark.parametrize(("expected", "story"), [(stage_, story) for stage_, stories in STORIES.items() for story in stories])
+@pytest.mark.parametrize(
+    ("expected", "story"), [(stage_, story) for stage_, stories in STORIES.items() for story in stories]
+)
 def test_the_stage_follows_from_the_facts(expected: Stage, story: tuple[f.Body, ...]) -> None:
     assert staged(snapshot(*story)) is expected
 
@@ -90,7 +92,12 @@ def test_an_agreed_date_that_passes_breaks_the_promise() -> None:
 
 def test_an_agreed_date_is_settled_by_moving_the_platforms_deadline_while_it_can_be_moved() -> None:
     promised = LATE + HOUR
-    told = (seen(ship_by=promised), *TOLD[1:], said(f.Answer.ACCEPT), f.Settled(round=1, remedy=COUPON, effect="g"))
+    told = (
+        seen(ship_by=promised),
+        *TOLD[1:],
+        said(f.Answer.ACCEPT),
+        f.Settled(round=1, remedy=COUPON, effect="g"),
+    )
     able, unable = terms(), terms(can={})
     assert stage(look(snapshot(*told), LATE, able)) is Stage.SETTLING
     assert stage(look(snapshot(*told), LATE, unable)) is Stage.PROMISED

@@ -35,9 +35,13 @@ PLAYBOOKS = st.builds(
     ruling_within=st.sampled_from([HOUR, 7 * DAY]),
 )  # fmt: skip
 CONSENT = book(rule(RuleName.SILENCE, text="accepted", confidence="official"))
-BOOKS = st.sampled_from([LABEL_COUNTS, PICKUP_COUNTS, CONSENT, book(rule(RuleName.SHIP_PROMISE, kind="hours", value=40))])
+BOOKS = st.sampled_from(
+    [LABEL_COUNTS, PICKUP_COUNTS, CONSENT, book(rule(RuleName.SHIP_PROMISE, kind="hours", value=40))]
+)
 BY_HAND = {op: "by-hand" for op in EVERYTHING}
-CANS = st.sampled_from([EVERYTHING, BY_HAND, {}, EVERYTHING | {"ruling": "by-hand"}, {"message": "api", "grant": "api"}])
+CANS = st.sampled_from(
+    [EVERYTHING, BY_HAND, {}, EVERYTHING | {"ruling": "by-hand"}, {"message": "api", "grant": "api"}]
+)
 TERMS = st.builds(Terms, PLAYBOOKS, BOOKS, CANS)
 
 LAX = list(HealthCheck)

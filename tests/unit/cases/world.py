@@ -39,7 +39,9 @@ class World:
         self.at = T0 + 3 * DAY
         self.facts: list[f.Fact] = []
         self.case = Snapshot(case=1, shop="shop", number="A-1")
-        self.truth = order(observed_at=self.at, ship_by=self.choose([T0 + 2 * DAY, T0 + 4 * DAY, T0 + 9 * DAY, None]))
+        self.truth = order(
+            observed_at=self.at, ship_by=self.choose([T0 + 2 * DAY, T0 + 4 * DAY, T0 + 9 * DAY, None])
+        )
         self.trail: list[str] = []
         self.serial = 0
         self.add(OPENED)
@@ -74,8 +76,17 @@ class World:
 
     def decide(self) -> Next:
         answer = decide(self.case, self.at, self.terms)
-        self.trail.append(f"{self.at:%d %H:%M} {answer.stage.value}: {answer.do} {answer.step or ''} {answer.what} | {answer.why}")
-        again = fold(self.facts, case=1, shop="shop", number="A-1", pending=self.case.pending, blocked=self.case.blocked)
+        self.trail.append(
+            f"{self.at:%d %H:%M} {answer.stage.value}: {answer.do} {answer.step or ''} {answer.what} | {answer.why}"
+        )
+        again = fold(
+            self.facts,
+            case=1,
+            shop="shop",
+            number="A-1",
+            pending=self.case.pending,
+            blocked=self.case.blocked,
+        )
         assert again == self.case, "the fold of the facts is the case"
         assert decide(again, self.at, self.terms) == answer, "the same case, the same decision"
         self.check(answer)
@@ -164,7 +175,11 @@ class World:
         self.due = self.at + self.terms.playbook.approve.within
         self.add(
             f.ApprovalAsked(
-                what=answer.what, list=f"l{len(self.facts)}", amount=answer.amount, version=self.case.version, expires_at=self.due
+                what=answer.what,
+                list=f"l{len(self.facts)}",
+                amount=answer.amount,
+                version=self.case.version,
+                expires_at=self.due,
             )
         )
 
@@ -207,7 +222,13 @@ class World:
         if self.case.order is not None and self.case.order.same_as(seen):
             self.add(f.SeenAgain())
         else:
-            lateness = judge(seen, now=self.at, rules=self.terms.rules, warn=playbook.at_risk_before, agreed=self.case.agreed)
+            lateness = judge(
+                seen,
+                now=self.at,
+                rules=self.terms.rules,
+                warn=playbook.at_risk_before,
+                agreed=self.case.agreed,
+            )
             self.add(f.Observed(order=seen, lateness=lateness, contradictions=contradictions(seen)))
         self._sees_acts(seen)
 
@@ -215,7 +236,19 @@ class World:
         """The order as it may have become: mostly as it was."""
         change = self.choose(
             ["same"] * self.calm
-            + ["label", "picked-up", "delivered", "received", "cancelled", "unknown", "hold", "waiver", "postponed", "no-date", "free"]
+            + [
+                "label",
+                "picked-up",
+                "delivered",
+                "received",
+                "cancelled",
+                "unknown",
+                "hold",
+                "waiver",
+                "postponed",
+                "no-date",
+                "free",
+            ]
             + [f"after-sales {state.value}" for state in AfterSales]
         )
         kind, _, state = change.partition(" ")
@@ -268,15 +301,24 @@ class World:
             last = self.case.last
         assert last is not None and last.contacted_at is None
         last = self._remedy_refused(last)
-        amount, limit = last.offer.remedy.amount if last.offer.remedy else None, self.terms.playbook.approve.remedy_over
+        amount, limit = (
+            last.offer.remedy.amount if last.offer.remedy else None,
+            self.terms.playbook.approve.remedy_over,
+        )
         if amount is not None and limit is not None and amount > limit:
             self.approved(approval_name(f.Step.CONTACT, last.number))
-        if last.offer.remedy is not None and not self.fair and self.choose([False] * 5 + [True]):  # over a cap
+        if (
+            last.offer.remedy is not None and not self.fair and self.choose([False] * 5 + [True])
+        ):  # over a cap
             if self.terms.playbook.cap_reached == "ask":
                 self.add(f.Held(why="over the cap", by="amends", cause="approval"))
             else:
                 offer = last.offer.model_copy(update={"remedy": None})
-                self.add(f.Proposed(round=last.number, offer=offer, policy="l1", state=self.state(), over_cap="per_order"))
+                self.add(
+                    f.Proposed(
+                        round=last.number, offer=offer, policy="l1", state=self.state(), over_cap="per_order"
+                    )
+                )
             return
         self.carry_out(f.Step.CONTACT, "message")
 
@@ -298,13 +340,24 @@ class World:
         else:
             date_ = self.choose([None, self.at + 2 * DAY, self.at + 5 * DAY])
             small, big = (Remedy(kind=RemedyKind.COUPON, amount=yuan(x)) for x in ("3", "60"))
-            kind = "coupon" if self.fair else self.choose(["coupon", "coupon", "big", "gift", "apology", "agreed", "nothing"])
+            kind = (
+                "coupon"
+                if self.fair
+                else self.choose(["coupon", "coupon", "big", "gift", "apology", "agreed", "nothing"])
+            )
             offer = {
                 "coupon": Offer(why="c", remedy=small, new_ship_by=date_, reply_by=reply_by),
                 "big": Offer(why="b", remedy=big, new_ship_by=date_, reply_by=reply_by),
-                "gift": Offer(why="g", remedy=Remedy(kind=RemedyKind.GIFT, name="tea"), new_ship_by=date_, reply_by=reply_by),
+                "gift": Offer(
+                    why="g",
+                    remedy=Remedy(kind=RemedyKind.GIFT, name="tea"),
+                    new_ship_by=date_,
+                    reply_by=reply_by,
+                ),
                 "apology": Offer(why="a", new_ship_by=date_, reply_by=reply_by),
-                "agreed": Offer(why="as asked", remedy=self.choose([None, small]), new_ship_by=date_, agreed=True),
+                "agreed": Offer(
+                    why="as asked", remedy=self.choose([None, small]), new_ship_by=date_, agreed=True
+                ),
                 "nothing": Offer.nothing("all rungs used"),
             }[kind]
         self.add(f.Proposed(round=number, offer=offer, policy="l1", state=self.state(), tier=self.tier()))
@@ -337,7 +390,12 @@ class World:
         drafts = 0
         if remedy is not None and last.owes_remedy(seen) and last.requested_at is None:
             limit = self.terms.playbook.approve.remedy_over
-            if last.answer is f.Answer.CANCEL and remedy.amount is not None and limit is not None and remedy.amount > limit:
+            if (
+                last.answer is f.Answer.CANCEL
+                and remedy.amount is not None
+                and limit is not None
+                and remedy.amount > limit
+            ):
                 self.approved(approval_name(f.Step.SETTLE, last.number))
             self.carry_out(f.Step.SETTLE, "grant")
             drafts += 1
@@ -388,7 +446,11 @@ class World:
         if self.terms.can.get(op) == "by-hand":
             self.pend(step, op, effect_class="by-hand", look_at=self.at + DAY)
             return
-        end = "confirmed" if self.fair else self.choose(["confirmed"] * 4 + ["rejected", "unknown", "quarantined", "throttled", "crash"])
+        end = (
+            "confirmed"
+            if self.fair
+            else self.choose(["confirmed"] * 4 + ["rejected", "unknown", "quarantined", "throttled", "crash"])
+        )
         if end in ("confirmed", "rejected"):
             self.ended(op, done=end == "confirmed")
             return
@@ -406,14 +468,24 @@ class World:
 
     def quarantine(self, pending: Pending, op: str) -> None:
         self.settle_pending(pending)  # it holds the case by its fact
-        self.add(f.Uncertain(effect=f"{pending.key}/{op}/{pending.step.value}", act=op, why="no answer", quarantined=True))
+        self.add(
+            f.Uncertain(
+                effect=f"{pending.key}/{op}/{pending.step.value}", act=op, why="no answer", quarantined=True
+            )
+        )
 
     def resume(self, pending: Pending) -> None:
         """Look what became of an act, or send it again."""
-        end = "confirmed" if self.fair else self.choose(["confirmed", "confirmed", "rejected", "later", "quarantined"])
+        end = (
+            "confirmed"
+            if self.fair
+            else self.choose(["confirmed", "confirmed", "rejected", "later", "quarantined"])
+        )
         self.settle_pending(pending)
         if end == "later":
-            later = replace(pending, look_at=self.at + HOUR, state="planned" if pending.state == "planned" else "unknown")
+            later = replace(
+                pending, look_at=self.at + HOUR, state="planned" if pending.state == "planned" else "unknown"
+            )
             self.case.pending = (*self.case.pending, later)
         elif end == "quarantined":
             self.quarantine(pending, pending.op)
@@ -478,7 +550,14 @@ class World:
         if told:
             answer = self.choose(list(f.Answer))
             counter = self.at + 4 * DAY if answer is f.Answer.COUNTER else None
-            self.add(f.Replied(round=self.choose(told).number, answer=answer, event=f"ev{len(self.facts)}", ship_by=counter))
+            self.add(
+                f.Replied(
+                    round=self.choose(told).number,
+                    answer=answer,
+                    event=f"ev{len(self.facts)}",
+                    ship_by=counter,
+                )
+            )
 
     def operator(self) -> None:
         if self.case.held is not None:
@@ -492,14 +571,18 @@ class World:
 
     def person(self) -> None:
         """Somebody decides what is on lists, does a task, or finds out what an act did."""
-        asked = [a for a in self.case.approvals.values() if a.state in ("asked", "half") and self.at < a.expires_at]
+        asked = [
+            a for a in self.case.approvals.values() if a.state in ("asked", "half") and self.at < a.expires_at
+        ]
         if asked:
             item = self.choose(asked)
             if item.version != self.case.version:
                 return  # stale: the ledger does not let it through
             if self.fair or self.choose([True, True, False]):
                 second = not self.fair and item.state == "asked" and self.choose([True, False])
-                self.add(f.Approved(what=item.what, list=item.list, by="ben", version=item.version, second=second))
+                self.add(
+                    f.Approved(what=item.what, list=item.list, by="ben", version=item.version, second=second)
+                )
             else:
                 self.add(f.ApprovalRefused(what=item.what, list=item.list, by="ben"))
             return
@@ -507,7 +590,9 @@ class World:
         if by_hand:
             pending = self.choose(by_hand)
             self.settle_pending(pending)
-            self.ended(pending.op, done=self.fair or pending.op == "legal" or self.choose([True, True, False]))
+            self.ended(
+                pending.op, done=self.fair or pending.op == "legal" or self.choose([True, True, False])
+            )
             return
         if self.case.quarantined:
             effect = self.choose(sorted(self.case.quarantined))
@@ -537,7 +622,10 @@ class World:
         if self.case.held is not None or self.case.blocked:
             self.at += HOUR
             self.operator()
-        elif any(a.state in ("asked", "half") and self.at < a.expires_at and a.version == self.case.version for a in self.case.approvals.values()):
+        elif any(
+            a.state in ("asked", "half") and self.at < a.expires_at and a.version == self.case.version
+            for a in self.case.approvals.values()
+        ):
             self.at += timedelta(minutes=1)
             self.person()
         elif self.case.quarantined or any(p.effect_class == "by-hand" for p in self.case.pending):
@@ -550,4 +638,6 @@ class World:
 
 
 def _short(body: f.Body) -> str:
-    return str(body.model_dump(exclude_defaults=True, exclude={"kind", "order", "lateness"}, mode="json"))[:110]
+    return str(body.model_dump(exclude_defaults=True, exclude={"kind", "order", "lateness"}, mode="json"))[
+        :110
+    ]

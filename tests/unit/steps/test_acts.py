@@ -272,7 +272,6 @@ async def test_a_grant_that_is_rejected_is_owed_no_more(way: str) -> None:
         shop.check()
 
 
-@pytest.mark.xfail(strict=True, reason="decide: the agreed date makes the order look on time, so the case ends `not-late`")
 async def test_after_a_rejected_grant_the_customer_gets_the_next_offer() -> None:
     async with workshop(playbook={"rounds": 2}) as shop:
         await shop.sweep()

@@ -167,7 +167,6 @@ async def test_a_remedy_that_the_platform_cannot_give_is_given_by_a_person() -> 
         shop.check()
 
 
-@pytest.mark.xfail(strict=True, reason="decide looks at the first effect under way only, which here waits for a person")
 async def test_a_task_left_undone_does_not_keep_another_act_unknown() -> None:
     async with workshop(operations={"extend": BY_HAND, "grant": WAYS["queryable"]}, orders=()) as shop:
         shop.platform.show(ship_by=NOW + 20 * HOUR)

@@ -71,7 +71,6 @@ async def test_a_way_that_cannot_send_is_passed_over() -> None:
         shop.check()
 
 
-@pytest.mark.xfail(strict=True, reason="a release tries no way again: what once refused counts for good")
 async def test_whoever_releases_the_case_gets_another_try() -> None:
     """The customer opened the chat again: the same message goes out, under the same key."""
     async with workshop(playbook=TWO_WAYS) as shop:
@@ -89,7 +88,6 @@ async def test_whoever_releases_the_case_gets_another_try() -> None:
         shop.check()
 
 
-@pytest.mark.xfail(strict=True, reason="a release tries no way again: what once refused counts for good")
 async def test_after_a_release_a_second_refusal_holds_again() -> None:
     async with workshop(playbook=TWO_WAYS) as shop:
         shop.platform.always["message"] = Rejected("chat is closed")
@@ -212,7 +210,6 @@ async def test_a_message_that_waited_is_not_sent_to_whom_nothing_is_owed(changes
         assert shop.done() == 0 and shop.case().outcome is not None
 
 
-@pytest.mark.xfail(strict=True, reason="a planned message is sent as planned, also after its reply-by and its new date")
 async def test_a_message_that_waited_does_not_name_dates_that_have_passed() -> None:
     async with workshop() as shop:
         await _planned_then(shop)

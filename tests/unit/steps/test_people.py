@@ -201,7 +201,6 @@ async def test_an_unknown_case() -> None:
                 shop.do(act, **({"case": 77, "by": "w", "now": NOW} | ({"why": "x"} if act is people.hold else {})))
 
 
-@pytest.mark.xfail(strict=True, reason="`done` of a quarantined refund reads as paid, though the platform reviews it first")
 async def test_a_person_who_found_out_that_a_refund_was_asked_for() -> None:
     """The platform reviews refunds: known to be asked for is not known to be paid."""
     reviewed = {"grant:refund": Operation.blind(reviewed=True)}
