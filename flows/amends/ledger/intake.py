@@ -94,7 +94,7 @@ def _store(tx: Tx, shop: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write those rows that are new or tell of a later state; of the others only that they were looked at."""
     columns = (orders.c.number, orders.c.updated_at, orders.c.observed_at, orders.c.snapshot)
     query = select(*columns).where(orders.c.shop == shop, orders.c.number.in_([row["number"] for row in rows]))
-    known = {row.number: row._mapping for row in tx.execute(query)}
+    known = {row.number: row._asdict() for row in tx.execute(query)}
     changed, looked = [], []
     for row in rows:
         old = known.get(row["number"])
@@ -193,26 +193,20 @@ def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) ->
     if not openings:
         return {}
     last = _last_cases(tx, shop, [opening.number for opening in openings])
-    opened: dict[str, int] = {}
-    new: dict[int, list[chain.New]] = {}
+    fresh: dict[str, tuple[Opening, int]] = {}
     done_with: list[str] = []
     for opening in openings:
         row = last.get(opening.number)
-        if opening.number in opened or (row is not None and row.outcome is None):
+        if opening.number in fresh or (row is not None and row.outcome is None):
             continue
         if row is not None and not _again(row, opening.state):
             done_with.append(opening.number)
             continue
-        generation = 1 if row is None else row.generation + 1
-        statement = tx.upsert(cases).values(
-            shop=shop, number=opening.number, generation=generation, opened_at=ticks(now),
-            stage="held" if opening.held else "verify", due_at=ticks(opening.due_at), why=opening.why,
-            playbook=opening.playbook, policy=opening.policy,
-        )  # fmt: skip
-        id_ = tx.execute(statement.on_conflict_do_nothing().returning(cases.c.id)).scalar()
-        if id_ is None:
-            continue  # another worker has just opened it
-        opened[opening.number] = id_
+        fresh[opening.number] = opening, 1 if row is None else row.generation + 1
+    opened = _insert(tx, shop, fresh, now)
+    new: dict[int, list[chain.New]] = {}
+    for number, id_ in opened.items():
+        opening, generation = fresh[number]
         body = f.Opened(
             why=opening.why, playbook=opening.playbook, policy=opening.policy, generation=generation
         )
@@ -226,6 +220,23 @@ def open_cases(tx: Tx, shop: str, openings: Sequence[Opening], now: datetime) ->
             update(orders).where(orders.c.shop == shop, orders.c.number.in_(part)).values(risk_at=None)
         )
     return opened
+
+
+def _insert(tx: Tx, shop: str, fresh: Mapping[str, tuple[Opening, int]], now: datetime) -> dict[str, int]:
+    """The new cases' ids by order number; an order whose case another worker has just opened is left out."""
+    rows = [
+        {
+            "shop": shop, "number": number, "generation": generation, "opened_at": ticks(now),
+            "stage": "held" if opening.held else "verify", "due_at": ticks(opening.due_at), "why": opening.why,
+            "playbook": opening.playbook, "policy": opening.policy,
+        }
+        for number, (opening, generation) in fresh.items()
+    ]  # fmt: skip
+    if not rows:
+        return {}
+    statement = tx.upsert(cases).on_conflict_do_nothing().returning(cases.c.number, cases.c.id)
+    ids = {row.number: row.id for row in tx.execute(statement, rows)}
+    return {number: ids[number] for number in fresh if number in ids}
 
 
 def _last_cases(tx: Tx, shop: str, numbers: Sequence[str]) -> dict[str, Any]:
