@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import LargeBinary, bindparam, cast, func, insert, select, update
+from sqlalchemy import ColumnElement, LargeBinary, bindparam, cast, func, insert, select, update
 
 from amends.cases import facts as f
 from amends.errors import LedgerCorrupt
@@ -228,7 +228,7 @@ def verify(tx: Tx, case: int | None = None) -> Report:
 
 
 def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
-    texts = (facts.c.kind, facts.c.actor, facts.c.body)
+    texts: tuple[ColumnElement[Any], ...] = (facts.c.kind, facts.c.actor, facts.c.body)
     if not tx.postgres:  # SQLite keeps any bytes as text, and its driver refuses to read some
         texts = tuple(cast(text, LargeBinary) for text in texts)
     query = select(facts.c.case_id, facts.c.seq, facts.c.at, *texts, facts.c.hash)
