@@ -21,11 +21,13 @@ from amends.cli import (
     overdue,
     plugins,
     replying,
+    report,
     starting,
     sweep,
     task,
     tasks,
     triage,
+    up,
 )
 from amends.cli.output import warn
 from amends.errors import AmendsError
@@ -138,10 +140,12 @@ def _front(
 for part in (
     starting,
     demo,
+    up,
     triage,
     sweep,
     overdue,
     cases,
+    report,
     replying,
     tasks,
     task,
