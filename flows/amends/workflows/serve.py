@@ -1,11 +1,13 @@
 """Makes a merchant's config into Prefect deployments, and serves them: a sweep per shop on its schedule.
 
-Served names are `sweep-<shop>` and `resolve-case`; those in `prefect.yaml` end in `-generic`, so that neither replaces
-the other.
+Served names are `sweep-<shop>`, `approve`, `resolve-case` and `report`; those in `prefect.yaml` end in `-generic`, so
+that neither replaces the other.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from prefect import Flow
@@ -16,6 +18,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from amends.errors import ConfigError
 from amends.settings import Settings
+from amends.workflows.approve import approve
 from amends.workflows.resolve_case import resolve_case
 from amends.workflows.sweep import sweep
 
@@ -27,7 +30,7 @@ def deployment_name(shop: str) -> str:
 
 
 def deployments(settings: Settings) -> list[RunnerDeployment]:
-    """One `sweep` per shop, by its `schedule` in its own time zone; and `resolve-case`, without a schedule."""
+    """One `sweep` per shop, by its `schedule` in its own time zone; `approve`, `resolve-case` and `report` without one."""
     config = None if settings.path is None else str(settings.path.absolute())
     found = []
     for name, shop in sorted(settings.shops.items()):
@@ -41,13 +44,27 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
                 tags=["amends", name],
             )
         )
-    about = "Advances one case as far as it goes now, and shows its timeline."
-    found.append(
-        _deployment(
-            resolve_case, "resolve-case", description=about, parameters={"config": config}, tags=["amends"]
-        )
-    )
+    others: list[tuple[Flow[Any, Any], str, str]] = [
+        (
+            approve,
+            "approve",
+            "Waits for a person's yes or no to one list; sweeps start it. Resume a run to answer.",
+        ),
+        (resolve_case, "resolve-case", "Advances one case as far as it goes now, and shows its timeline."),
+        *_report(),
+    ]
+    for of, name, about in others:
+        parameters = {"config": config}
+        found.append(_deployment(of, name, description=about, parameters=parameters, tags=["amends"]))
     return found
+
+
+def _report() -> list[tuple[Flow[Any, Any], str, str]]:
+    """The daily numbers, where this amends has them."""
+    if find_spec("amends.workflows.report") is None:
+        return []
+    flow = import_module("amends.workflows.report").report
+    return [(flow, "report", "The numbers of one shop, or of all.")]
 
 
 def _deployment(of: Flow[Any, Any], name: str, **options: Any) -> RunnerDeployment:

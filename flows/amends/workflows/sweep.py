@@ -13,6 +13,7 @@ from amends.errors import AmendsError
 from amends.steps import sweep as steps
 from amends.steps.sweep import Summary
 from amends.workflows import artifacts, events
+from amends.workflows.approve import ask_people
 from amends.workflows.faults import told
 from amends.workflows.opening import opened_ledger, opened_shop, read_settings
 from amends.workflows.taskruns import run_intake, run_step
@@ -60,6 +61,7 @@ async def sweep(shop: str, config: str | None = None, now: datetime | None = Non
                 alarms = await ledger.run(events.alarms, shop, since=began, now=live.clock.now())
                 await artifacts.publish(live, summary)
                 events.emit(live, summary, alarms)
+                await ask_people(live, config, now)
     return _ended(summary)  # type: ignore[return-value]  # Prefect unpacks a state that a flow returns: callers get its data
 
 

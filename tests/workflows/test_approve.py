@@ -1,0 +1,374 @@
+"""The approve flow on a real server: one suspended run per list, a form that decides nothing by itself, codes, two people."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.workflows.test_serve import SERVE
+from tests.workflows.world import artifacts, ask, wait_for
+
+from amends.cases import facts as f
+from amends.errors import ApprovalError
+from amends.ledger import Ledger, Tx, Vault, approvals, chain, tasks
+from amends.settings import Settings
+from amends.steps import people
+from amends.steps.shop import open_ledger
+from amends.workflows import approve as asking
+from amends.workflows.server import PrefectServer
+from amends.workflows.sweep import sweep
+
+NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
+ORDERS = """\
+number,amount,ordered,ship_by,shipped
+{0}-1,120.00,2026-03-06 09:00,2026-03-08 09:00,
+{0}-2,150.00,2026-03-06 10:00,2026-03-09 10:00,
+{0}-3,900.00,2026-03-06 10:00,2026-03-09 10:00,
+"""
+MAPPING = """\
+date_formats = ["%Y-%m-%d %H:%M"]
+time_zone = "Asia/Shanghai"
+currency = "CNY"
+platform = "pdd"
+[columns]
+number = "number"
+amount = "amount"
+placed_at = "ordered"
+ship_by = "ship_by"
+shipped_at = "shipped"
+"""
+CONFIG = """\
+[playbooks.standard]
+approve = {{ remedy_over = "2 CNY", two_people_over = "10 CNY", within = "24h" }}
+
+[[policies.ladder.rungs]]
+late_over = "0h"
+remedy = {{ kind = "coupon", percent = 2 }}
+
+[approvers.lin]
+channel = "apprise"
+to = "json://127.0.0.1:{port}/made-up-token-0017"
+
+[approvers.wang]
+code = {{ file = "{folder}/wang.txt" }}
+
+[approvers.zhao]
+"""
+SHOP = """\
+[shops.{name}]
+connector = "spreadsheet"
+rules = "pdd"
+time_zone = "Asia/Shanghai"
+schedule = "0 3 1 1 *"
+[shops.{name}.connector_config]
+path = "{folder}/{name}.csv"
+mapping = "{folder}/mapping.toml"
+"""
+SHOPS = ("east", "west", "north")
+
+
+@dataclass
+class Office:
+    """A merchant of three shops, whose approver lin is told by HTTP."""
+
+    folder: Path
+    notices: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def config(self) -> str:
+        return str(self.folder / "config")
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(self.config)
+
+    def code(self, list_id: str) -> str:
+        """The newest code that reached lin for that list."""
+        told = [one for one in self.notices if list_id in one["title"]]
+        (found,) = re.findall(r"good once: (\d{4} \d{4})", told[-1]["message"])
+        return str(found)
+
+    def do(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        ledger = open_ledger(self.settings)
+        try:
+            return ledger.do(work, *args, **kwargs)
+        finally:
+            ledger.close()
+
+    def lists(self, shop: str) -> list[approvals.Listing]:
+        found: list[approvals.Listing] = self.do(approvals.listing, shop=shop)
+        return found
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    base = folder / "config/base"
+    base.mkdir(parents=True)
+    made = Office(folder)
+
+    class Door(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            made.notices.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    door = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    (folder / "wang.txt").write_text("green-tea-7")
+    (folder / "mapping.toml").write_text(MAPPING)
+    for shop in SHOPS:
+        file = folder / f"{shop}.csv"
+        file.write_text(ORDERS.format(shop[0].upper()))
+        os.utime(file, (NOW.timestamp(), NOW.timestamp()))
+    text = CONFIG.format(port=door.server_address[1], folder=folder)
+    text += "".join(SHOP.format(name=shop, folder=folder) for shop in SHOPS)
+    (base / "amends.toml").write_text(text, encoding="utf-8")
+    yield made
+    door.shutdown()
+
+
+@pytest.fixture(scope="module")
+def served(server: PrefectServer, office: Office) -> Iterator[Path]:
+    """The deployments, served by a process of its own; gives its log."""
+    log = office.folder / "serve.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-c", SERVE, office.config]
+        process = subprocess.Popen(
+            command, cwd=office.folder, env=server.environment(), stdout=out, stderr=out
+        )
+    try:
+        wait_for(lambda: is_served(server, process, log), seconds=120)
+        yield log
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        process.wait()
+
+
+def is_served(server: PrefectServer, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+    return bool(ask(server, "/deployments/filter", {"deployments": {"name": {"any_": ["approve"]}}}))
+
+
+def runs_of(server: PrefectServer, list_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(
+        server, "/flow_runs/filter", {"flow_runs": {"name": {"any_": [f"approve-{list_id}"]}}}
+    )
+    return found
+
+
+def suspended(server: PrefectServer, list_id: str, round_: int) -> dict[str, Any] | None:
+    """The list's run, once it waits for the answer of that round and its form is there."""
+    for run in runs_of(server, list_id):
+        assert run["state"]["type"] not in ("FAILED", "CRASHED"), run["state"]
+        if run["state"]["name"] == "Suspended" and run_input(server, run["id"], f"ask-{round_}-schema"):
+            return run
+    return None
+
+
+def run_input(server: PrefectServer, run: str, key: str) -> Any:
+    answer = httpx.get(f"{server.url}/flow_runs/{run}/input/suspended-{key}", timeout=60, trust_env=False)
+    return answer.json() if answer.status_code == 200 else None
+
+
+def resume(server: PrefectServer, run: str, **answer: Any) -> dict[str, Any]:
+    """What Prefect's UI sends when one clicks Resume."""
+    body = {"run_input": answer} if answer else {}
+    got = httpx.post(f"{server.url}/flow_runs/{run}/resume", json=body, timeout=60, trust_env=False)
+    found: dict[str, Any] = got.json()
+    return found
+
+
+def ended(server: PrefectServer, run: str) -> dict[str, Any] | None:
+    got = httpx.get(f"{server.url}/flow_runs/{run}", timeout=60, trust_env=False).json()
+    found: dict[str, Any] = got["state"]
+    return found if found["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+
+@pytest.mark.prefect
+async def test_a_list_is_asked_until_an_answer_holds(
+    server: PrefectServer, office: Office, served: Path
+) -> None:
+    await sweep(shop="east", config=office.config, now=NOW)
+    (listing,) = office.lists("east")
+    assert [item.people for item in listing.items] == [1, 1, 2]
+    first = wait_for(lambda: suspended(server, listing.id, 1), seconds=150)
+    assert first["parent_task_run_id"] is None
+    assert first["parameters"]["list_id"] == listing.id
+
+    form = run_input(server, first["id"], "ask-1-schema")
+    assert set(form["required"]) == {"decision", "approver"}
+    assert "default" not in form["properties"]["decision"]
+    assert form["properties"]["decision"]["enum"] == [asking.YES, asking.BUT, asking.NO]
+    assert form["properties"]["approver"]["enum"] == ["lin", "wang", "zhao"]
+    shown = run_input(server, first["id"], "ask-1-description")
+    assert "3 acts · 23.40 CNY · until 2026-03-11 12:00 (Asia/Shanghai)" in shown
+    assert "| E-1 | contact-customer:1 | 2.40 CNY |" in shown
+    assert len(json.loads(artifacts(server)[f"approval-{listing.id}"]["data"])) == 3
+
+    assert resume(server, first["id"])["status"] == "REJECT"  # nothing is decided by clicking through
+    assert resume(server, first["id"], decision="yes please", approver="lin")["status"] == "REJECT"
+    await sweep(shop="east", config=office.config, now=NOW + timedelta(minutes=1))
+    assert len(runs_of(server, listing.id)) == 1
+
+    resume(server, first["id"], decision=asking.YES, approver="lin", code="1")
+    wait_for(lambda: suspended(server, listing.id, 2), seconds=90)
+    assert "that is not lin's code" in run_input(server, first["id"], "ask-2-description")
+    code = office.code(listing.id)
+    resume(server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2, 4711")
+    wait_for(lambda: suspended(server, listing.id, 3), seconds=90)
+    assert "there is no case '4711'" in run_input(server, first["id"], "ask-3-description")
+    assert not any(item.decided_by for item in office.lists("east")[0].items), "an answer counts whole or not"
+
+    resume(
+        server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2", note="too much"
+    )
+    wait_for(lambda: suspended(server, listing.id, 4), seconds=90)
+    assert [item.decision for item in office.lists("east")[0].items] == ["approved", "refused", None]
+    assert "lin said yes already" in run_input(server, first["id"], "ask-4-description")
+    assert run_input(server, first["id"], "ask-4-schema")["properties"]["approver"]["enum"] == [
+        "wang",
+        "zhao",
+    ]
+    assert len([one for one in office.notices if listing.id in one["title"]]) == 1, "a code is sent once"
+
+    resume(server, first["id"], decision=asking.YES, approver="wang", code="green-tea-7")
+    state = wait_for(lambda: ended(server, first["id"]), seconds=90)
+    assert (state["type"], state["name"]) == ("COMPLETED", "Partly approved"), state
+    assert "2 approved, 1 refused, by lin, wang" in state["message"]
+    for round_ in range(1, 5):
+        assert run_input(server, first["id"], f"ask-{round_}-response") is None, (
+            "codes do not stay in Prefect"
+        )
+    for item in listing.items:
+        facts = office.do(chain.load, [item.case])[item.case]
+        said = [
+            (fact.body.kind, fact.actor)
+            for fact in facts
+            if isinstance(fact.body, f.Approved | f.ApprovalRefused)
+        ]
+        assert (
+            said
+            == {
+                "E-1": [("approved", "lin")],
+                "E-2": [("approval-refused", "lin")],
+                "E-3": [("approved", "lin"), ("approved", "wang")],
+            }[item.number]
+        )
+
+    await sweep(shop="east", config=office.config, now=NOW + timedelta(minutes=2))
+    told = {task.number for task in office.do(tasks.listing, shop="east") if task.kind.startswith("message")}
+    assert {"E-1", "E-3"} <= told, "the cases moved on"
+
+
+@pytest.mark.prefect
+async def test_a_list_decided_elsewhere_and_one_that_expired_end_their_runs(
+    server: PrefectServer, office: Office, served: Path
+) -> None:
+    ids = {}
+    for shop in ("west", "north"):
+        await sweep(shop=shop, config=office.config, now=NOW)
+        (listing,) = office.lists(shop)
+        ids[shop] = (
+            listing.id,
+            wait_for(lambda one=listing.id: suspended(server, one, 1), seconds=150)["id"],
+        )
+    office.do(people.approve, ids["west"][0], by="lin", now=NOW, yes=False, approvers=["lin"])
+    await sweep(shop="west", config=office.config, now=NOW + timedelta(minutes=1))
+    state = wait_for(lambda: ended(server, ids["west"][1]))
+    assert (state["type"], state["name"]) == ("COMPLETED", "Rejected")
+    assert state["message"] == f"{ids['west'][0]}: 3 refused, by lin"
+
+    resumed = resume(server, ids["north"][1], decision=asking.YES, approver="zhao")
+    assert resumed["status"] == "ACCEPT"
+    wait_for(lambda: suspended(server, ids["north"][0], 2), seconds=90)  # two people, for N-3
+    await sweep(shop="north", config=office.config, now=NOW + timedelta(hours=25))
+    state = wait_for(lambda: ended(server, ids["north"][1]))
+    assert (state["type"], state["name"]) == ("COMPLETED", "Expired")
+
+
+# Codes, without Prefect.
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", Vault(bytes(range(32))))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "wang.txt").write_text("green-tea-7\n")
+    (tmp_path / "amends.toml").write_text(CONFIG.format(port=1, folder=tmp_path))
+    return Settings.load(tmp_path / "amends.toml")
+
+
+def test_a_code_is_good_once_and_for_one_list_and_person(ledger: Ledger, settings: Settings) -> None:
+    code, sent = ledger.do(asking.issue_code, "c-1", "lin")
+    assert (len(code), sent) == (8, False)
+    assert ledger.do(asking.issue_code, "c-1", "lin")[0] == code, "a crash before sending loses none"
+    assert code not in {
+        ledger.do(asking.issue_code, "c-2", "lin")[0],
+        ledger.do(asking.issue_code, "c-1", "wu")[0],
+    }
+    for wrong in ("", code[:-1], "00000000"):
+        with pytest.raises(ApprovalError):
+            ledger.do(asking.use_code, settings, "c-1", "lin", wrong, NOW)
+    ledger.do(asking.use_code, settings, "c-1", "lin", f" {code[:4]}-{code[4:]} ", NOW)
+    with pytest.raises(ApprovalError, match="used already"):
+        ledger.do(asking.use_code, settings, "c-1", "lin", code, NOW)
+    assert code.encode() not in Path(ledger.url.database or "").read_bytes(), "only its signature is kept"
+
+
+def test_too_many_guesses_make_a_code_void(ledger: Ledger, settings: Settings) -> None:
+    code, _ = ledger.do(asking.issue_code, "c-1", "lin")
+    ledger.do(asking._sent, "c-1", "lin", NOW)
+    for _ in range(asking.GUESSES):
+        ledger.do(asking._miss, "c-1", "lin")
+    with pytest.raises(asking.WrongCode):
+        ledger.do(asking.use_code, settings, "c-1", "lin", code, NOW)
+    other, sent = ledger.do(asking.issue_code, "c-1", "lin")
+    assert (other == code, sent) == (False, False), "another one is on its way"
+
+
+def test_an_own_code_is_checked_and_locked_after_guessing(ledger: Ledger, settings: Settings) -> None:
+    own = asking._own_code(settings, "wang")
+
+    def use(tx: Tx, given: str) -> None:
+        asking.use_code(tx, settings, "c-1", "wang", given, NOW, own)
+
+    for _ in range(asking.GUESSES):
+        with pytest.raises(asking.WrongCode):
+            ledger.do(use, "black-tea-7")
+        ledger.do(asking._miss, "c-1", "wang")
+    with pytest.raises(ApprovalError, match="too many wrong codes"):
+        ledger.do(use, "green-tea-7")
+    ledger.do(asking.use_code, settings, "c-2", "wang", "green-tea-7", NOW, own)
+
+
+def test_who_has_no_code_needs_none(ledger: Ledger, settings: Settings) -> None:
+    assert [asking.needs_code(settings, name) for name in ("lin", "wang", "zhao", "nobody")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    ledger.do(asking.use_code, settings, "c-1", "zhao", "", NOW)
