@@ -149,7 +149,7 @@ def note(
 
 def shown_day(day: date, t: Words) -> str:
     """A day as it is read in that language."""
-    return format_date(day, "long", locale=locale_of(t.language))
+    return format_date(day, {"zh": "y年M月d日"}.get(t.language, "d MMMM y"), locale=locale_of(t.language))
 
 
 def _next(shop: Shop, seen: Seen, t: Words, zone: ZoneInfo) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from sqlalchemy import select
+from tests.unit.demo.workshop import Workshop, workshop
 
 from amends.inbox.app import inbox_app
 from amends.inbox.customer import Limits
@@ -20,7 +21,6 @@ from amends.inbox.limits import RateLimit
 from amends.ledger import Tx, persons
 from amends.ledger.schema import metadata
 from amends.settings import Inbox
-from tests.unit.demo.workshop import Workshop, workshop
 
 PUBLIC = "https://late.example"
 
@@ -73,7 +73,12 @@ def _fingerprint(tx: Tx) -> str:
 
 @asynccontextmanager
 async def house(
-    *, public_url: str = PUBLIC, dispatching: bool = False, limits: Limits | None = None, sweep: bool = True, **more: Any
+    *,
+    public_url: str = PUBLIC,
+    dispatching: bool = False,
+    limits: Limits | None = None,
+    sweep: bool = True,
+    **more: Any,
 ) -> AsyncIterator[House]:
     """A shop `stall` whose overdue orders have an offer out."""
     async with workshop(**more) as shop:

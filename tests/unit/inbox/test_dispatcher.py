@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 import pytest
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW
+from tests.unit.inbox.house import House, house
 
 from amends.cases.facts import Answer
 from amends.errors import LedgerLocked
@@ -13,8 +15,6 @@ from amends.ledger import Tx, inbox, intake, leases, work
 from amends.ledger.schema import cases
 from amends.steps.intake import arrival
 from amends.steps.sweep import sweep
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW
-from tests.unit.inbox.house import House, house
 
 
 def accept(number: str = "A-1", event: str = "e") -> inbox.Arrival:
@@ -233,7 +233,7 @@ async def test_a_case_under_a_playbook_that_came_later_gets_its_own_terms() -> N
         inbox.shop.clock.advance(HOUR * 6)
         for _ in range(200):
             await asyncio.sleep(0.01)
-            if reopened:
+            if inbox.dispatcher.retired:
                 break
         assert reopened == ["stall"] and len(inbox.dispatcher.retired) == 1
         await inbox.dispatcher.shops["stall"].aclose()

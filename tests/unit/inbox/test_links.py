@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW
+from tests.unit.inbox.house import PUBLIC, house
 
 from amends.cases.facts import Answer
 from amends.cases.money import Money
@@ -17,8 +19,6 @@ from amends.ledger import Vault
 from amends.ledger import inbox as kept
 from amends.steps.intake import arrival
 from amends.steps.links import LONGEST, Links, Ticket
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW
-from tests.unit.inbox.house import PUBLIC, house
 
 LINKS = Links(Vault(b"k" * 32))
 TICKET = Ticket(case=17, generation=1, round=2)
@@ -46,7 +46,7 @@ def test_one_changed_character_breaks_it(place: int, character: str) -> None:
     changed = token[:place] + character + token[place + 1 :]
     found = LINKS.read(changed, NOW)
     # The last character of base64 carries two bits of nothing: another one may stand for the same bytes.
-    assert found is None or found == TICKET and (changed == token or place == len(token) - 1)
+    assert found is None or (found == TICKET and (changed == token or place == len(token) - 1))
 
 
 def test_another_ledgers_key_and_another_purpose_do_not_fit() -> None:

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW
+from tests.unit.inbox.house import House, house
 
 from amends.cases.facts import Answer
 from amends.cases.money import Money
@@ -18,8 +20,6 @@ from amends.inbox.limits import RateLimit
 from amends.inbox.words import TEXTS, language, masked
 from amends.ledger import inbox as kept
 from amends.ledger import persons
-from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW
-from tests.unit.inbox.house import House, house
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}&lt;\u202e'
 CREDIT = Remedy(kind=RemedyKind.STORE_CREDIT, amount=Money.of("10.00", "CNY"))
@@ -90,7 +90,9 @@ async def test_each_answer(answer: str) -> None:
         assert given.status_code == 303
         assert inbox.shop.case().due_at == NOW
         assert reply(inbox).answer is Answer(answer)
-        thanks = await inbox.browser.get(given.headers["location"] if "://" in given.headers["location"] else inbox.url)
+        thanks = await inbox.browser.get(
+            given.headers["location"] if "://" in given.headers["location"] else inbox.url
+        )
         assert "Thank you" in thanks.text and "What happens next" in thanks.text
         await inbox.shop.sweep(MINUTE)
         replied = inbox.shop.last("replied")
@@ -145,7 +147,10 @@ async def test_own_words_go_to_a_person(rounds: int) -> None:
         (task,) = inbox.shop.tasks()
         assert (task.kind, task.effect) == ("read-reply", "reply:page:1:1")
         said = inbox.shop.do(persons.load, [1])[1]["reply:page:1:1"].decode()
-        assert said == ("[ship by 2026-03-14]\n" + "A larger coupon, please.\nTwenty yuan." * (rounds == 2)).strip()
+        assert (
+            said
+            == ("[ship by 2026-03-14]\n" + "A larger coupon, please.\nTwenty yuan." * (rounds == 2)).strip()
+        )
         shown = await inbox.browser.get(inbox.url)
         assert "a person reads them" in shown.text
         assert (await inbox.browser.post(inbox.url, data={"answer": "accept"})).status_code == 409
@@ -157,10 +162,10 @@ WRONG = {
     "no answer": ({"answer": ""}, "did not arrive"),
     "another answer": ({"answer": "refund-me"}, "did not arrive"),
     "empty wish": ({"answer": "counter", "words": " \n "}, "or write what you would like"),
-    "a day too early": ({"answer": "counter", "date": "2026-03-10"}, "from March 11, 2026 to April 9, 2026"),
-    "a day too late": ({"answer": "counter", "date": "2026-04-10"}, "from March 11"),
-    "no date": ({"answer": "counter", "date": "tomorrow"}, "from March 11"),
-    "no day": ({"answer": "counter", "date": "2026-02-30"}, "from March 11"),
+    "a day too early": ({"answer": "counter", "date": "2026-03-10"}, "from 11 March 2026 to 9 April 2026"),
+    "a day too late": ({"answer": "counter", "date": "2026-04-10"}, "from 11 March"),
+    "no date": ({"answer": "counter", "date": "tomorrow"}, "from 11 March"),
+    "no day": ({"answer": "counter", "date": "2026-02-30"}, "from 11 March"),
     "another remedy": ({"answer": "counter", "remedy": "refund"}, "cannot be chosen here"),
     "too long": ({"answer": "counter", "words": "x" * 1001}, "no more than 1000"),
     "cancel unticked": ({"answer": "cancel"}, "tick the box"),
@@ -251,14 +256,22 @@ def test_both_languages_say_the_same_things() -> None:
 async def test_names_cannot_become_markup() -> None:
     async with house(sweep=False, orders=()) as inbox:
         number = EVIL
-        person = Personal(name=f"Name{EVIL}", phone="13800001111", email="a@b.example", address=f"Street{EVIL}")
-        inbox.shop.platform.show(number, language=EVIL, time_zone=EVIL, customer=EVIL, personal=person, carrier=EVIL)
+        person = Personal(
+            name=f"Name{EVIL}", phone="13800001111", email="a@b.example", address=f"Street{EVIL}"
+        )
+        inbox.shop.platform.show(
+            number, language=EVIL, time_zone=EVIL, customer=EVIL, personal=person, carrier=EVIL
+        )
         gift = Remedy(kind=RemedyKind.GIFT, name=f"Gift{EVIL}")
         inbox.shop.policy.offer = lambda view, context: Offer(remedy=gift, cause=EVIL, why=EVIL)
         await inbox.shop.sweep()
         url = inbox.urls(number)[-1]
-        tried = await inbox.browser.post(url, data={"answer": EVIL, "words": EVIL, "date": EVIL, "remedy": EVIL})
-        shown = await inbox.browser.get(url + "?lang=" + "%22%3E%3Cscript%3E", headers={"accept-language": EVIL.encode()})
+        tried = await inbox.browser.post(
+            url, data={"answer": EVIL, "words": EVIL, "date": EVIL, "remedy": EVIL}
+        )
+        shown = await inbox.browser.get(
+            url + "?lang=" + "%22%3E%3Cscript%3E", headers={"accept-language": EVIL.encode()}
+        )
         await inbox.browser.post(url, data={"answer": "accept"})
         thanks = await inbox.browser.get(url)
         for answer in (tried, shown, thanks):
@@ -297,7 +310,8 @@ async def test_it_is_small_fast_closed_and_accessible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [("ORD-2026-0017", "…0017"), ("123456", "…56"), ("7", "…7"), ("2604-1800123456789", "…6789")]
+    ("number", "shown"),
+    [("ORD-2026-0017", "…0017"), ("123456", "…56"), ("7", "…7"), ("2604-1800123456789", "…6789")],
 )
 def test_an_order_number_is_masked(number: str, shown: str) -> None:
     assert masked(number) == shown
@@ -311,7 +325,10 @@ def _luminance(color: str) -> float:
 
 
 def test_contrast_by_day_and_night() -> None:
-    day, night = (dict(re.findall(r"--(\w+):#([0-9a-f]+)", part)) for part in re.findall(r":root{([^}]*)}", pages._style()))
+    day, night = (
+        dict(re.findall(r"--(\w+):#([0-9a-f]+)", part))
+        for part in re.findall(r":root{([^}]*)}", pages._style())
+    )
     for colors in (day, night):
         pairs = [("ink", "paper"), ("ink", "ground"), ("soft", "paper"), ("soft", "ground"), ("on", "main")]
         pairs += [("main", "paper"), ("main", "ground"), ("bad", "paper"), ("good", "ground")]
@@ -357,7 +374,11 @@ async def test_a_busy_ledger() -> None:
         for answer in (
             await inbox.browser.get(inbox.url), await inbox.browser.post(inbox.url, data={"answer": "accept"})
         ):  # fmt: skip
-            assert answer.status_code == 503 and "Nothing was changed" in answer.text and "retry-after" in answer.headers
+            assert (
+                answer.status_code == 503
+                and "Nothing was changed" in answer.text
+                and "retry-after" in answer.headers
+            )
         health = await inbox.browser.get("/health")
         assert health.status_code == 503 and health.json()["ledger"] == "busy"
         inbox.shop.ledger.run = run  # type: ignore[method-assign]

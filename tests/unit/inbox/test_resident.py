@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.unit.inbox.house import PUBLIC, House, house
 
 from amends.errors import ConfigError
 from amends.inbox.customer import Limits
 from amends.inbox.resident import Resident, bind
-from tests.unit.inbox.house import PUBLIC, House, house
 
 
 @asynccontextmanager
@@ -21,7 +21,12 @@ async def resident(**more: Any) -> AsyncIterator[tuple[House, Resident, asyncio.
     async with house(**more) as inbox:
         shop = inbox.shop
         found = await Resident.open(
-            shop.settings, shop.registry, shop.ledger, clock=shop.clock, port=0, limits=Limits(form_seconds=0.5)
+            shop.settings,
+            shop.registry,
+            shop.ledger,
+            clock=shop.clock,
+            port=0,
+            limits=Limits(form_seconds=0.5),
         )
         stop = asyncio.Event()
         running = asyncio.create_task(found.run(stop))
@@ -35,7 +40,11 @@ async def resident(**more: Any) -> AsyncIterator[tuple[House, Resident, asyncio.
 async def test_a_customer_accepts_and_gets_it() -> None:
     async with resident() as (inbox, found, _):
         async with httpx.AsyncClient(base_url=found.url, trust_env=False) as browser:
-            assert (await browser.get("/health")).json() == {"status": "ok", "ledger": "ok", "dispatcher": "ok"}
+            assert (await browser.get("/health")).json() == {
+                "status": "ok",
+                "ledger": "ok",
+                "dispatcher": "ok",
+            }
             path = inbox.url.removeprefix(PUBLIC)
             shown = await browser.get(path)
             assert shown.status_code == 200 and "server" not in shown.headers

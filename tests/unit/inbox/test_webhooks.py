@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.unit.demo.workshop import HOUR, MINUTE, NOW, Workshop
+from tests.unit.inbox.house import _fingerprint, house
 
 from amends.cases.facts import Answer
 from amends.errors import LedgerLocked, TimedOut
@@ -18,8 +20,6 @@ from amends.inbox.app import webhook_app
 from amends.inbox.limits import LARGEST
 from amends.ledger import inbox as kept
 from amends.testing.webhooks import sign, verify
-from tests.unit.demo.workshop import HOUR, MINUTE, NOW, Workshop
-from tests.unit.inbox.house import _fingerprint, house
 
 SECRET = "made up"
 
@@ -33,7 +33,9 @@ class Hooks:
     woken: list[tuple[str, Any]]
     verify: Callable[[Mapping[str, str], bytes], tuple[Event, ...]] | None = None
 
-    async def push(self, event: Event, *, at: timedelta = timedelta(), secret: str = SECRET, **more: Any) -> int:
+    async def push(
+        self, event: Event, *, at: timedelta = timedelta(), secret: str = SECRET, **more: Any
+    ) -> int:
         body = event.model_dump_json().encode()
         headers = sign(secret, event.event, self.shop.clock.now() + at, body) | more.pop("headers", {})
         answer = await self.client.post("/webhooks/stall", content=more.pop("body", body), headers=headers)
@@ -170,6 +172,7 @@ async def test_elsewhere(method: str, path: str, status: int) -> None:
 async def test_a_platform_that_cannot_be_asked_and_a_broken_plugin() -> None:
     async with hooks() as inbox:
         for error in (TimedOut("no certificate"), RuntimeError("bug")):
+
             def fails(headers: Mapping[str, str], body: bytes, error: Exception = error) -> tuple[Event, ...]:
                 raise error
 
@@ -210,8 +213,9 @@ async def test_answered_only_after_the_commit() -> None:
 
 
 async def test_the_desk_has_a_door_of_its_own() -> None:
-    from amends.inbox.app import inbox_app
     from tests.unit.demo.workshop import Platform
+
+    from amends.inbox.app import inbox_app
 
     async with house() as inbox:
         desk: Any = Platform(inbox.shop.clock, inbox.shop.platform.operations)
