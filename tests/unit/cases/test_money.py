@@ -30,7 +30,7 @@ def test_sums_are_exact_and_undo_each_other(money: Money, data: st.DataObject) -
     other = Money(minor=data.draw(st.integers(-(10**15), 10**15)), currency=money.currency)
     assert (money + other).decimal == money.decimal + other.decimal
     assert money + other - other == money
-    assert -(-money) == money
+    assert money.__neg__().__neg__() == money
     assert (money < other) == (money.decimal < other.decimal)
     assert (money <= other) == (not money > other)
     assert bool(money) == (money.decimal != 0)

@@ -151,9 +151,10 @@ def test_a_row_needs_a_source_and_knows_its_fields() -> None:
         late("3", valeu="4")
 
 
+DATES = st.dates(date(2026, 11, 18), date(2026, 11, 26))
 ROWS = st.builds(
-    late, st.integers(0, 9).map(str), confidence=st.sampled_from(Confidence), since=st.none() | st.dates(date(2026, 11, 18), date(2026, 11, 26)),
-    until=st.none() | st.dates(date(2026, 11, 18), date(2026, 11, 26)), paid_from=st.none() | st.integers(0, 400),
+    late, st.integers(0, 9).map(str), confidence=st.sampled_from(Confidence), since=st.none() | DATES,
+    until=st.none() | DATES, paid_from=st.none() | st.integers(0, 400),
     paid_under=st.none() | st.integers(0, 400), tag=st.none() | st.sampled_from([Tag.PRESALE, Tag.URGED]), special=st.booleans(),
 )  # fmt: skip
 
@@ -164,8 +165,16 @@ def test_the_choice_is_among_the_rows_that_apply_and_hardly_depends_on_their_ord
 ) -> None:
     seen, day = order(tags=(Tag.PRESALE,)), DUE.date()
     best = book(*rows, overrides=own).best(LATE, on=day, order=seen)
-    fit = [[r for r in some if r.valid_on(day) and r.applies_to(seen) and r.confidence is not Confidence.DISCARD and not r.special]
-           for some in (own, rows)]  # fmt: skip
+
+    def fits(row: Rule) -> bool:
+        return (
+            row.valid_on(day)
+            and row.applies_to(seen)
+            and row.confidence is not Confidence.DISCARD
+            and not row.special
+        )
+
+    fit = [[row for row in some if fits(row)] for some in (own, rows)]
     pool = fit[0] or fit[1]
     assert (best is None) == (not pool)
     if best is None:

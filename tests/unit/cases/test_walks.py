@@ -18,6 +18,7 @@ from amends.cases.rules import RuleName
 from amends.cases.stages import Terms
 
 NOBODY = Approvals(complaint=False, arbitration=False, legal=False)
+DEAR = Approvals(remedy_over=yuan("20"))
 PLAYBOOKS = st.builds(
     Playbook,
     silence=st.sampled_from(["by-rule", "accepted", "refused", "cancel"]),
@@ -27,7 +28,7 @@ PLAYBOOKS = st.builds(
     then=st.sampled_from([(), ("file-complaint",), ("escalate",), ("file-complaint", "escalate")]),
     legal=st.booleans(),
     legal_over=st.sampled_from([None, yuan("10"), yuan("900")]),
-    approve=st.sampled_from([NOBODY, Approvals(), Approvals(remedy_over=yuan("20")), Approvals(remedy_over=yuan("20"), complaint=False)]),
+    approve=st.sampled_from([NOBODY, Approvals(), DEAR, DEAR.model_copy(update={"complaint": False})]),
     cap_reached=st.sampled_from(["apologise", "ask"]),
     at_risk_before=st.sampled_from([(24 * HOUR, 4 * HOUR), (48 * HOUR,), ()]),
     fresh_for=st.sampled_from([timedelta(0), timedelta(minutes=10), 8 * HOUR]),
@@ -38,7 +39,7 @@ CONSENT = book(rule(RuleName.SILENCE, text="accepted", confidence="official"))
 BOOKS = st.sampled_from(
     [LABEL_COUNTS, PICKUP_COUNTS, CONSENT, book(rule(RuleName.SHIP_PROMISE, kind="hours", value=40))]
 )
-BY_HAND = {op: "by-hand" for op in EVERYTHING}
+BY_HAND = dict.fromkeys(EVERYTHING, "by-hand")
 CANS = st.sampled_from(
     [EVERYTHING, BY_HAND, {}, EVERYTHING | {"ruling": "by-hand"}, {"message": "api", "grant": "api"}]
 )
@@ -66,7 +67,7 @@ def walk(world: World, rests: int) -> None:
         world.rest()
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=LAX)
+@settings(max_examples=150, deadline=None, suppress_health_check=LAX)
 @given(TERMS, st.data(), st.integers(1, 25))
 def test_every_walk_rests(terms: Terms, data: st.DataObject, rests: int) -> None:
     def choose(options: Sequence[Any]) -> Any:
@@ -77,7 +78,7 @@ def test_every_walk_rests(terms: Terms, data: st.DataObject, rests: int) -> None
         walk(world, rests)
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=LAX)
+@settings(max_examples=1200, deadline=None, suppress_health_check=LAX)
 @given(TERMS, st.integers(0, 2**32), st.integers(1, 40))
 def test_every_walk_ends_once_the_world_is_fair(terms: Terms, seed: int, rests: int) -> None:
     """However wild it was: when things work again, people answer and the goods have arrived, the case closes."""

@@ -61,8 +61,13 @@ async def _emptied(server: str, name: str, *, blank: bool) -> str:
     address = server.rpartition("/")[0] + "/" + name
     own = await asyncpg.connect(address)
     try:
-        tables = {row[0] for row in await own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
-        ready = "alembic_version" in tables and await own.fetchval("SELECT version_num FROM alembic_version") == REVISION
+        tables = {
+            row[0] for row in await own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
+        ready = (
+            "alembic_version" in tables
+            and await own.fetchval("SELECT version_num FROM alembic_version") == REVISION
+        )
         if blank or not ready or tables != {*metadata.tables, "alembic_version"}:
             await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         else:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
+from tests.unit.cases.makers import DAY, HOUR, PICKUP_COUNTS, T0, order, yuan
 
 from amends.cases import facts as f
 from amends.cases.lateness import State, judge
@@ -15,9 +16,22 @@ from amends.cases.orders import Order
 from amends.ledger import Ledger, Tx, Vault, chain, effects, intake, work
 from amends.ledger.effects import Draft
 from amends.ledger.schema import cases
-from tests.unit.cases.makers import DAY, HOUR, PICKUP_COUNTS, T0, order, yuan
 
-__all__ = ["DAY", "HOUR", "KEY", "LATE", "SHOP", "T0", "Money", "claim", "draft", "opening", "order", "seen", "yuan"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "KEY",
+    "LATE",
+    "SHOP",
+    "T0",
+    "Money",
+    "claim",
+    "draft",
+    "opening",
+    "order",
+    "seen",
+    "yuan",
+]
 
 KEY = Vault(bytes(range(32)))
 SHOP = "flagship"
@@ -35,7 +49,9 @@ def seen_order(found: Order, at: datetime = LATE) -> intake.Seen:
     return intake.Seen(found, judge(found, now=at, rules=PICKUP_COUNTS))
 
 
-def opening(number: str = "A-1", *, state: State = State.OVERDUE, due: datetime = LATE, held: f.Held | None = None) -> intake.Opening:
+def opening(
+    number: str = "A-1", *, state: State = State.OVERDUE, due: datetime = LATE, held: f.Held | None = None
+) -> intake.Opening:
     return intake.Opening(number, state, "overdue: not shipped", "p1", "l1", due, held)
 
 
@@ -44,7 +60,9 @@ def opened(ledger: Ledger, *numbers: str, shop: str = SHOP, at: datetime = LATE)
     return ledger.do(intake.open_cases, shop, [opening(n, due=at) for n in numbers or ("A-1",)], at)
 
 
-def claim(ledger: Ledger, owner: str = "w1", *, at: datetime = LATE, limit: int = 100, shop: str = SHOP) -> list[work.Claim]:
+def claim(
+    ledger: Ledger, owner: str = "w1", *, at: datetime = LATE, limit: int = 100, shop: str = SHOP
+) -> list[work.Claim]:
     return ledger.do(work.claim, shop, owner, now=at, limit=limit)
 
 
@@ -56,13 +74,26 @@ def draft(claim_: work.Claim, kind: str = "message", **more: Any) -> Draft:
     return Draft(**(plain | more))
 
 
-def conclude(ledger: Ledger, claim_: work.Claim, *bodies: f.Body, at: datetime = LATE, **more: Any) -> set[int]:
+def conclude(
+    ledger: Ledger, claim_: work.Claim, *bodies: f.Body, at: datetime = LATE, **more: Any
+) -> set[int]:
     """Let go of a case with these facts; answers with the cases whose lease was lost."""
-    end = work.End(claim_, facts=[chain.New(body, at) for body in bodies], stage="contact", **({"due_at": at + HOUR} | more))  # type: ignore[arg-type]
+    end = work.End(
+        claim_,
+        facts=[chain.New(body, at) for body in bodies],
+        stage="contact",
+        **({"due_at": at + HOUR} | more),
+    )  # type: ignore[arg-type]
     return ledger.do(work.conclude, [end], at)[1]
 
 
-def close(ledger: Ledger, claim_: work.Claim, outcome: f.Outcome = f.Outcome.SHIPPED, at: datetime = LATE, **more: Any) -> set[int]:
+def close(
+    ledger: Ledger,
+    claim_: work.Claim,
+    outcome: f.Outcome = f.Outcome.SHIPPED,
+    at: datetime = LATE,
+    **more: Any,
+) -> set[int]:
     body = f.Closed(outcome=outcome, why="test")
     return conclude(ledger, claim_, body, at=at, **({"outcome": outcome, "due_at": None} | more))
 
@@ -83,6 +114,7 @@ def kinds(ledger: Ledger, case: int) -> list[str]:
 
 def sql(ledger: Ledger, statement: str, **values: Any) -> Any:
     """Do something behind the ledger's back."""
+
     def run(tx: Tx) -> Any:
         done = tx.conn.execute(text(statement), values)
         return done.fetchall() if done.returns_rows else None

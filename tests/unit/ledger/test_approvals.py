@@ -34,16 +34,27 @@ from amends.ledger.approvals import Item
 WHAT = "settle:1"
 
 
-def frozen(ledger: Ledger, *cases: int, amount: str = "60", people: int = 1, expires: Any = None, kind: str = "settle") -> str:
+def frozen(
+    ledger: Ledger,
+    *cases: int,
+    amount: str = "60",
+    people: int = 1,
+    expires: Any = None,
+    kind: str = "settle",
+) -> str:
     items = [Item(case, WHAT, row(ledger, case).version, "accepted", yuan(amount), people) for case in cases]
     return ledger.do(approvals.freeze, SHOP, kind, items, now=LATE, expires_at=expires or LATE + DAY)
 
 
-def decide(ledger: Ledger, list_: str, by: str = "ana", *, approve: bool = True, at: Any = LATE, **more: Any) -> approvals.Decision:
+def decide(
+    ledger: Ledger, list_: str, by: str = "ana", *, approve: bool = True, at: Any = LATE, **more: Any
+) -> approvals.Decision:
     return ledger.do(approvals.decide, list_, by=by, approve=approve, now=at, **more)
 
 
-def use(ledger: Ledger, case: int, *, version: int = 1, amount: Money | None = None, what: str = WHAT) -> bool:
+def use(
+    ledger: Ledger, case: int, *, version: int = 1, amount: Money | None = None, what: str = WHAT
+) -> bool:
     return ledger.do(approvals.use, case, what, version=version, amount=amount or yuan("60"), now=LATE)
 
 
@@ -63,7 +74,9 @@ def test_a_yes_is_written_down_with_its_name_and_wakes_the_case(ledger: Ledger) 
 
 def test_a_no_is_a_fact_too(ledger: Ledger) -> None:
     case = opened(ledger)["A-1"]
-    assert decide(ledger, frozen(ledger, case), approve=False, why="too much") == approvals.Decision(refused=1)
+    assert decide(ledger, frozen(ledger, case), approve=False, why="too much") == approvals.Decision(
+        refused=1
+    )
     assert kinds(ledger, case) == ["opened", "approval-refused"]
     assert not use(ledger, case)
 
@@ -186,7 +199,16 @@ def test_a_list_may_be_decided_in_parts(ledger: Ledger) -> None:
 def test_the_same_acts_give_the_same_list(ledger: Ledger) -> None:
     cases = opened(ledger, "A-1", "A-2")
     assert frozen(ledger, *cases.values()) == frozen(ledger, *reversed(cases.values()))
-    assert len({frozen(ledger, *cases.values()), frozen(ledger, cases["A-1"]), frozen(ledger, *cases.values(), amount="61")}) == 3
+    assert (
+        len(
+            {
+                frozen(ledger, *cases.values()),
+                frozen(ledger, cases["A-1"]),
+                frozen(ledger, *cases.values(), amount="61"),
+            }
+        )
+        == 3
+    )
     assert len(ledger.do(approvals.listing, shop=SHOP, open_only=True)) == 3
     assert ledger.do(approvals.listing, shop="other") == []
 
@@ -194,7 +216,12 @@ def test_the_same_acts_give_the_same_list(ledger: Ledger) -> None:
 def test_asking_freezes_many_cases_on_one_list(ledger: Ledger) -> None:
     opened(ledger, "A-1", "A-2")
     ends = [
-        work.End(c, ask=Item(c.id, "contact-customer:1", c.snapshot.version, "offer", yuan("60")), ask_expires=LATE + DAY, due_at=LATE + DAY)
+        work.End(
+            c,
+            ask=Item(c.id, "contact-customer:1", c.snapshot.version, "offer", yuan("60")),
+            ask_expires=LATE + DAY,
+            due_at=LATE + DAY,
+        )
         for c in claim(ledger)
     ]
     ledger.do(work.conclude, ends, LATE)

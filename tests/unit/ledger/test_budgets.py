@@ -105,8 +105,17 @@ def test_a_cap_is_never_exceeded_by_takers_at_once(ledger: Ledger, reopen: Calla
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(st.sampled_from(["take", "release"]), st.integers(0, 2), st.integers(1, 2), st.integers(1, 500)), max_size=12))
-def test_what_is_taken_is_the_sum_of_the_open_shares(ledger: Ledger, moves: list[tuple[str, int, int, int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["take", "release"]), st.integers(0, 2), st.integers(1, 2), st.integers(1, 500)
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_taken_is_the_sum_of_the_open_shares(
+    ledger: Ledger, moves: list[tuple[str, int, int, int]]
+) -> None:
     cases = sorted(opened(ledger, *numbers(3)).values()) or [
         r[0] for r in sql(ledger, "SELECT id FROM cases ORDER BY id")
     ]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.cases.makers import bodies
-from tests.unit.ledger.makers import HOUR, KEY, LATE, close, claim, in_threads, numbers, opened, sql, verified
+from tests.unit.ledger.makers import HOUR, KEY, LATE, claim, close, in_threads, numbers, opened, sql, verified
 
 from amends.cases import facts as f
 from amends.errors import LedgerCorrupt
@@ -109,7 +109,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_a_changed_byte_anywhere_is_found_and_located(evidence: tuple[Path, dict[int, int]], data: st.DataObject) -> None:
+def test_a_changed_byte_anywhere_is_found_and_located(
+    evidence: tuple[Path, dict[int, int]], data: st.DataObject
+) -> None:
     path, counts = evidence
     table = data.draw(st.sampled_from(sorted(COLUMNS)))
     column = data.draw(st.sampled_from(COLUMNS[table]))
@@ -140,7 +142,9 @@ def test_a_changed_byte_anywhere_is_found_and_located(evidence: tuple[Path, dict
         assert who[0] in {case for case, _ in located}
 
 
-def _forge(forger: sqlite3.Connection, table: str, column: str, data: st.DataObject) -> tuple[Any, str] | None:
+def _forge(
+    forger: sqlite3.Connection, table: str, column: str, data: st.DataObject
+) -> tuple[Any, str] | None:
     """Change one byte of one row; answers with the row as it was and what was done, or None where SQLite refuses."""
     forger.text_factory = bytes
     rows = forger.execute(f"SELECT rowid, {column} FROM {table} ORDER BY rowid").fetchall()  # noqa: S608 - our own names
@@ -219,11 +223,27 @@ def test_a_head_put_back_while_another_case_grew_as_much_shows(ledger: Ledger) -
     assert first % chain.BUCKETS == other % chain.BUCKETS
     old = sql(ledger, "SELECT length, head, mac FROM heads WHERE case_id = :case", case=first)[0]
     add(ledger, first, HELD)
-    totals = sql(ledger, "SELECT facts, digest, mac, bucket FROM totals WHERE bucket = :b", b=first % chain.BUCKETS)[0]
+    totals = sql(
+        ledger, "SELECT facts, digest, mac, bucket FROM totals WHERE bucket = :b", b=first % chain.BUCKETS
+    )[0]
     sql(ledger, "DELETE FROM facts WHERE seq = 4 AND case_id = :case", case=first)
-    sql(ledger, "UPDATE heads SET length = :c, head = :h, mac = :m WHERE case_id = :case", c=old[0], h=old[1], m=old[2], case=first)
+    sql(
+        ledger,
+        "UPDATE heads SET length = :c, head = :h, mac = :m WHERE case_id = :case",
+        c=old[0],
+        h=old[1],
+        m=old[2],
+        case=first,
+    )
     add(ledger, other, HELD)
-    sql(ledger, "UPDATE totals SET facts = :f, digest = :d, mac = :m WHERE bucket = :b", f=totals[0], d=totals[1], m=totals[2], b=totals[3])
+    sql(
+        ledger,
+        "UPDATE totals SET facts = :f, digest = :d, mac = :m WHERE bucket = :b",
+        f=totals[0],
+        d=totals[1],
+        m=totals[2],
+        b=totals[3],
+    )
     assert "put back to an older state" in verified(ledger).breaks[0].problem
 
 

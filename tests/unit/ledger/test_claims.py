@@ -42,7 +42,9 @@ def run_out(ledger: Ledger) -> None:
 def dead_owner() -> str:
     """The name of a worker whose process is gone."""
     code = "from amends.ledger.leases import new_owner; print(new_owner())"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_due_cases_are_claimed_soonest_first(ledger: Ledger) -> None:
@@ -178,7 +180,12 @@ def test_a_closed_case_is_never_due_again(ledger: Ledger) -> None:
     case = opened(ledger)["A-1"]
     close(ledger, claim(ledger)[0], closed_state="overdue")
     found = row(ledger, case)
-    assert (found.due_at, found.outcome, found.closed_state, found.lease_owner) == (None, "shipped", "overdue", None)
+    assert (found.due_at, found.outcome, found.closed_state, found.lease_owner) == (
+        None,
+        "shipped",
+        "overdue",
+        None,
+    )
     ledger.do(intake.wake, SHOP, ["A-1"], LATE)
     ledger.do(lambda tx: work.append_outside(tx, case, [f.Erased(by="ana")], actor="ana", now=LATE))
     assert claim(ledger, at=LATE + 99 * DAY) == []

@@ -25,7 +25,9 @@ def sqlite_at(path: Path) -> str:
 
 def test_the_migrations_make_just_the_schema(ledger: Ledger) -> None:
     def differences(tx: Tx) -> list[Any]:
-        return list(compare_metadata(MigrationContext.configure(tx.conn, opts={"compare_type": True}), metadata))
+        return list(
+            compare_metadata(MigrationContext.configure(tx.conn, opts={"compare_type": True}), metadata)
+        )
 
     assert ledger.do(differences) == []
     assert sql(ledger, "SELECT version_num FROM alembic_version") == [(REVISION,)]
@@ -86,7 +88,9 @@ def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
 def test_every_commit_reaches_the_disk(tmp_path: Path) -> None:
     ledger = Ledger.open(sqlite_at(tmp_path / "ledger.db"), KEY)
     assert sql(ledger, "PRAGMA synchronous") == [(2,)], "FULL"
-    assert sql(ledger, "PRAGMA journal_mode") == [("truncate",)], "no WAL: SQLite before 3.51.3 can corrupt it"
+    assert sql(ledger, "PRAGMA journal_mode") == [("truncate",)], (
+        "no WAL: SQLite before 3.51.3 can corrupt it"
+    )
     assert sql(ledger, "PRAGMA foreign_keys") == [(1,)]
     ledger.close()
 

@@ -26,7 +26,13 @@ def test_the_key_tells_shop_order_generation_step_round_and_kind(ledger: Ledger)
     held = claim(ledger)[0]
     assert draft(held).key == "flagship/A-1/g1/contact-customer/1/message"
     assert draft(held, detail="sms").key == "flagship/A-1/g1/contact-customer/1/message/sms"
-    different = [draft(held), draft(held, round=2), draft(held, generation=2), draft(held, step=f.Step.SETTLE), draft(held, number="A-2")]
+    different = [
+        draft(held),
+        draft(held, round=2),
+        draft(held, generation=2),
+        draft(held, step=f.Step.SETTLE),
+        draft(held, number="A-2"),
+    ]
     assert len({d.key for d in different}) == len({short_key(d.key) for d in different}) == len(different)
     assert draft(held, request="{}").key == draft(held).key, "what it says is not part of its name"
     assert short_key(draft(held).key).isalnum() and short_key(draft(held).key).islower()
@@ -39,7 +45,12 @@ def test_a_planned_effect_keeps_its_first_request(ledger: Ledger) -> None:
     again = planned(ledger, held, draft(held, request='{"amount":"4"}'))
     assert again == first
     (found,) = again.values()
-    assert (found.state, found.request, found.amount, found.attempt) == (EffectState.PLANNED, '{"amount":"3"}', yuan("3"), 0)
+    assert (found.state, found.request, found.amount, found.attempt) == (
+        EffectState.PLANNED,
+        '{"amount":"3"}',
+        yuan("3"),
+        0,
+    )
 
 
 def test_it_is_marked_before_it_leaves_and_keeps_when_it_left_first(ledger: Ledger) -> None:
@@ -49,7 +60,12 @@ def test_it_is_marked_before_it_leaves_and_keeps_when_it_left_first(ledger: Ledg
     for n in (0, 1):
         assert ledger.do(work.mark_sent, [held], {case: [draft(held).key]}, LATE + n * HOUR) == {case}
     found = effect_of(ledger, draft(held).key)
-    assert (found.state, found.attempt, found.first_sent_at, found.sent_at) == (EffectState.SENT, 2, LATE, LATE + HOUR)
+    assert (found.state, found.attempt, found.first_sent_at, found.sent_at) == (
+        EffectState.SENT,
+        2,
+        LATE,
+        LATE + HOUR,
+    )
 
 
 def test_what_became_of_it_is_written_with_its_facts(ledger: Ledger) -> None:
@@ -73,8 +89,12 @@ def test_an_unclear_one_stays_with_its_case_until_it_is_looked_for(ledger: Ledge
     ]
     conclude(ledger, held, changes=changes)
     again = claim(ledger, at=LATE + HOUR)[0]
-    assert [(p.op, p.state, p.look_at) for p in again.snapshot.pending] == [("message", "unknown", LATE + HOUR)]
-    assert [e.op for e in again.effects] == ["grant", "message"], "a quarantined one holds its case by its fact"
+    assert [(p.op, p.state, p.look_at) for p in again.snapshot.pending] == [
+        ("message", "unknown", LATE + HOUR)
+    ]
+    assert [e.op for e in again.effects] == ["grant", "message"], (
+        "a quarantined one holds its case by its fact"
+    )
 
 
 def test_a_rejected_one_may_be_planned_anew_with_another_request(ledger: Ledger) -> None:
@@ -84,7 +104,12 @@ def test_a_rejected_one_may_be_planned_anew_with_another_request(ledger: Ledger)
     conclude(ledger, held, changes=[Change(draft(held).key, EffectState.REJECTED, error="blocked")])
     held = claim(ledger, at=LATE + HOUR)[0]
     (found,) = planned(ledger, held, draft(held, request='{"new":1}')).values()
-    assert (found.state, found.request, found.error, found.settled_at) == (EffectState.PLANNED, '{"new":1}', "", None)
+    assert (found.state, found.request, found.error, found.settled_at) == (
+        EffectState.PLANNED,
+        '{"new":1}',
+        "",
+        None,
+    )
     assert sql(ledger, "SELECT count(*) FROM effects") == [(1,)]
 
 

@@ -39,7 +39,12 @@ def take(ledger: Ledger, *orders: intake.Seen, **more: Any) -> list[str]:
 
 
 def stored(ledger: Ledger, number: str = "A-1") -> Order:
-    found = sql(ledger, "SELECT snapshot FROM orders WHERE shop = :shop AND number = :number", shop=SHOP, number=number)
+    found = sql(
+        ledger,
+        "SELECT snapshot FROM orders WHERE shop = :shop AND number = :number",
+        shop=SHOP,
+        number=number,
+    )
     return Order.model_validate_json(found[0][0])
 
 
@@ -50,7 +55,9 @@ def test_orders_are_taken_once(ledger: Ledger) -> None:
 
 
 def test_one_page_may_name_an_order_twice(ledger: Ledger) -> None:
-    assert take(ledger, seen(updated_at=T0 + HOUR, warehouse="new"), seen(updated_at=T0, warehouse="old")) == ["A-1"]
+    assert take(
+        ledger, seen(updated_at=T0 + HOUR, warehouse="new"), seen(updated_at=T0, warehouse="old")
+    ) == ["A-1"]
     assert stored(ledger).warehouse == "new"
 
 
@@ -69,7 +76,11 @@ UNDATED = {"updated_at": None}
         (NEW, OLD, "new"),
         (NEW, OLD | {"observed_at": LATE + DAY}, "new"),  # changed earlier, whenever it was looked at
         (OLD, NEW | {"observed_at": LATE - DAY}, "new"),
-        (OLD, OLD | {"warehouse": "new", "observed_at": LATE + HOUR}, "new"),  # the carrier knows more, the order has not changed
+        (
+            OLD,
+            OLD | {"warehouse": "new", "observed_at": LATE + HOUR},
+            "new",
+        ),  # the carrier knows more, the order has not changed
         (OLD | {"warehouse": "new"}, OLD | {"observed_at": LATE - HOUR}, "new"),  # a list that lags behind
         (OLD | UNDATED, NEW | UNDATED | {"observed_at": LATE + HOUR}, "new"),
         (NEW | UNDATED, OLD | UNDATED | {"observed_at": LATE - HOUR}, "new"),
@@ -92,7 +103,9 @@ def test_an_older_observation_never_replaces_a_newer_one(
 
 
 OBSERVATIONS = st.lists(
-    st.tuples(st.none() | st.integers(0, 3), st.integers(0, 5), st.sampled_from("abc")), min_size=1, max_size=8
+    st.tuples(st.none() | st.integers(0, 3), st.integers(0, 5), st.sampled_from("abc")),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -100,9 +113,12 @@ OBSERVATIONS = st.lists(
 @given(OBSERVATIONS, st.integers(1, 4))
 def test_what_is_kept_is_never_older_than_anything_seen(ledger: Ledger, found: list[Any], page: int) -> None:
     """With times of change for all, whatever the order and the pages: the newest change, then the newest look."""
-    number = f"N-{sql(ledger, 'SELECT count(*) FROM orders')[0][0]}"
+    (already,) = sql(ledger, "SELECT count(*) FROM orders")[0]
+    number = f"N-{already}"
     found = [(u or 0, o, w) for u, o, w in found]
-    all_seen = [seen(number, updated_at=T0 + u * HOUR, observed_at=LATE + o * HOUR, warehouse=w) for u, o, w in found]
+    all_seen = [
+        seen(number, updated_at=T0 + u * HOUR, observed_at=LATE + o * HOUR, warehouse=w) for u, o, w in found
+    ]
     for start in range(0, len(all_seen), page):
         take(ledger, *all_seen[start : start + page])
     kept = stored(ledger, number)
@@ -160,7 +176,13 @@ def test_nothing_personal_is_kept_with_an_order(ledger: Ledger) -> None:
 
 
 def test_watched_orders_come_up_when_their_time_has_come(ledger: Ledger) -> None:
-    take(ledger, seen("A-1", at=T0), seen("A-2", at=T0, ship_by=T0 + 9 * DAY), seen("A-3", at=T0, ship_by=None), now=T0)
+    take(
+        ledger,
+        seen("A-1", at=T0),
+        seen("A-2", at=T0, ship_by=T0 + 9 * DAY),
+        seen("A-3", at=T0, ship_by=None),
+        now=T0,
+    )
 
     def due(at: Any) -> list[str]:
         return [o.number for o in ledger.do(intake.due_orders, SHOP, at)]
@@ -178,14 +200,18 @@ def test_a_new_verdict_moves_the_watch(ledger: Ledger) -> None:
     ledger.do(intake.judged, SHOP, [seen(at=T0 + 30 * HOUR)])
     assert sql(ledger, "SELECT state FROM orders") == [("at-risk",)]
     assert [o.number for o in ledger.do(intake.due_orders, SHOP, T0 + 2 * DAY)] == []
-    assert [o.number for o in ledger.do(intake.due_orders, SHOP, T0 + 2 * DAY + timedelta(seconds=1))] == ["A-1"]
+    assert [o.number for o in ledger.do(intake.due_orders, SHOP, T0 + 2 * DAY + timedelta(seconds=1))] == [
+        "A-1"
+    ]
 
 
 def test_one_open_case_per_order(ledger: Ledger) -> None:
     first = opened(ledger, "A-1", "A-2", "A-1")
     assert sorted(first) == ["A-1", "A-2"]
     assert opened(ledger, "A-1", "A-3").keys() == {"A-3"}
-    assert opened(ledger, "A-1", shop="other").keys() == {"A-1"}, "another shop's order of that number is another order"
+    assert opened(ledger, "A-1", shop="other").keys() == {"A-1"}, (
+        "another shop's order of that number is another order"
+    )
     assert kinds(ledger, first["A-1"]) == ["opened"]
     assert verified(ledger).breaks == ()
 

@@ -57,7 +57,9 @@ def test_a_task_is_opened_once_per_effect_and_done_once(ledger: Ledger) -> None:
     assert [t.done_by for t in ledger.do(tasks.listing, open_only=False)] == ["ana"]
 
 
-def test_a_task_is_done_by_one_of_several_people_at_once(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
+def test_a_task_is_done_by_one_of_several_people_at_once(
+    ledger: Ledger, reopen: Callable[[], Ledger]
+) -> None:
     case = opened(ledger)["A-1"]
     id_ = ledger.do(tasks.open_task, task(case), LATE)
     ledgers = [reopen() for _ in range(3)]
@@ -123,7 +125,9 @@ def test_the_same_event_is_taken_once(ledger: Ledger) -> None:
     assert ledger.do(inbox.receive, "other", [inbox.Arrival("ev1", "A-1", b"")], LATE) == 1
 
 
-def test_the_same_event_by_two_ways_at_once_is_taken_once(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
+def test_the_same_event_by_two_ways_at_once_is_taken_once(
+    ledger: Ledger, reopen: Callable[[], Ledger]
+) -> None:
     ledgers = [reopen() for _ in range(4)]
     assert sum(in_threads(4, lambda n: arrive(ledgers[n], *(f"ev{i}" for i in range(9))))) == 9
 
@@ -165,7 +169,10 @@ def test_personal_values_read_back_by_case_and_name(ledger: Ledger) -> None:
     one, two = opened(ledger, "A-1", "A-2").values()
     ledger.do(persons.store, {one: {"name": CANARY, "text": b"hello"}, two: {"name": b"Han Meimei"}, 9: {}})
     ledger.do(persons.store, {one: {"text": b"hello again"}})
-    assert ledger.do(persons.load, [one, two]) == {one: {"name": CANARY, "text": b"hello again"}, two: {"name": b"Han Meimei"}}
+    assert ledger.do(persons.load, [one, two]) == {
+        one: {"name": CANARY, "text": b"hello again"},
+        two: {"name": b"Han Meimei"},
+    }
     assert ledger.do(persons.load, [one], ["text"]) == {one: {"text": b"hello again"}}
 
 
@@ -194,7 +201,9 @@ def test_erasing_a_case_leaves_its_chain_whole_and_others_alone(ledger: Ledger) 
     assert sql(ledger, "SELECT count(*) FROM case_keys WHERE case_id = :c", c=one) == [(0,)]
     assert verified(ledger).breaks == ()
     assert kinds(ledger, one)[-1] == "erased"
-    assert ledger.do(persons.digest, one, b"I accept") != said, "the salt is gone, and the hash says nothing any more"
+    assert ledger.do(persons.digest, one, b"I accept") != said, (
+        "the salt is gone, and the hash says nothing any more"
+    )
 
 
 def test_another_key_reads_nothing(ledger: Ledger) -> None:
@@ -230,6 +239,8 @@ def test_holds_bear_on_their_shop_and_step(ledger: Ledger) -> None:
     found = {(h.shop, h.step): h for h in ledger.do(holds.current, SHOP)}
     assert sorted(found) == [("", "settle"), (SHOP, "")]
     assert str(found[SHOP, ""]) == "shop flagship is held by ben: holiday"
-    assert found["", "settle"].bears_on("any", "settle") and not found["", "settle"].bears_on("any", "contact-customer")
+    assert found["", "settle"].bears_on("any", "settle") and not found["", "settle"].bears_on(
+        "any", "contact-customer"
+    )
     assert ledger.do(holds.release, shop=SHOP, step="") and not ledger.do(holds.release, shop=SHOP, step="")
     assert len(ledger.do(holds.current)) == 2
