@@ -47,7 +47,9 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_every_shop_is_swept_by_its_own_schedule_and_clock(settings: Settings, tmp_path: Path) -> None:
     found = {one.name: one for one in deployments(settings)}
-    assert set(found) - {"report"} == {"sweep-east", "sweep-generic-shop", "approve", "resolve-case"}
+    assert set(found) == {
+        "sweep-east", "sweep-generic-shop", "report-east", "report-generic-shop", "approve", "resolve-case",
+    }  # fmt: skip
     east = found["sweep-east"]
     (schedule,) = east.schedules or ()
     assert (schedule.schedule.cron, schedule.schedule.timezone) == ("*/15 8-22 * * *", "Asia/Shanghai")
@@ -59,8 +61,8 @@ def test_every_shop_is_swept_by_its_own_schedule_and_clock(settings: Settings, t
 
 def test_a_served_name_is_never_one_of_prefect_yaml() -> None:
     generic = {one["name"] for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
-    shops = [name.removeprefix("sweep-") for name in generic]
-    assert generic & {deployment_name(shop) for shop in shops} == set()
+    shops = [name.partition("-")[2] for name in generic]
+    assert generic & {deployment_name(shop, of) for shop in shops for of in ("sweep", "report")} == set()
 
 
 def test_a_config_without_shops_is_told(tmp_path: Path) -> None:

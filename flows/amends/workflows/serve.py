@@ -1,13 +1,11 @@
 """Makes a merchant's config into Prefect deployments, and serves them: a sweep per shop on its schedule.
 
-Served names are `sweep-<shop>`, `approve`, `resolve-case` and `report`; those in `prefect.yaml` end in `-generic`, so
+Served names are `sweep-<shop>`, `report-<shop>`, `approve` and `resolve-case`; those in `prefect.yaml` end in `-generic`, so
 that neither replaces the other.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from prefect import Flow
@@ -19,18 +17,22 @@ from prefect.types.entrypoint import EntrypointType
 from amends.errors import ConfigError
 from amends.settings import Settings
 from amends.workflows.approve import approve
+from amends.workflows.report import report
 from amends.workflows.resolve_case import resolve_case
 from amends.workflows.sweep import sweep
 
+DAILY = "0 6 * * *"
+"""When each shop's numbers are made, by its own clock."""
 
-def deployment_name(shop: str) -> str:
+
+def deployment_name(shop: str, of: str = "sweep") -> str:
     """`sweep-<shop>`, and never a name that `prefect.yaml` uses."""
-    name = f"sweep-{shop}"
+    name = f"{of}-{shop}"
     return f"{name}-shop" if name.endswith("-generic") else name
 
 
 def deployments(settings: Settings) -> list[RunnerDeployment]:
-    """One `sweep` per shop, by its `schedule` in its own time zone; `approve`, `resolve-case` and `report` without one."""
+    """Per shop a `sweep` by its `schedule` and a daily `report`, in its own time zone; `approve` and `resolve-case`."""
     config = None if settings.path is None else str(settings.path.absolute())
     found = []
     for name, shop in sorted(settings.shops.items()):
@@ -44,6 +46,16 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
                 tags=["amends", name],
             )
         )
+        found.append(
+            _deployment(
+                report,
+                deployment_name(name, "report"),
+                description=f"Counts the last 30 days of {name}, every morning.",
+                schedule=Cron(DAILY, timezone=shop.time_zone),
+                parameters={"shop": name, "config": config},
+                tags=["amends", name],
+            )
+        )
     others: list[tuple[Flow[Any, Any], str, str]] = [
         (
             approve,
@@ -51,20 +63,11 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
             "Waits for a person's yes or no to one list; sweeps start it. Resume a run to answer.",
         ),
         (resolve_case, "resolve-case", "Advances one case as far as it goes now, and shows its timeline."),
-        *_report(),
     ]
     for of, name, about in others:
         parameters = {"config": config}
         found.append(_deployment(of, name, description=about, parameters=parameters, tags=["amends"]))
     return found
-
-
-def _report() -> list[tuple[Flow[Any, Any], str, str]]:
-    """The daily numbers, where this amends has them."""
-    if find_spec("amends.workflows.report") is None:
-        return []
-    flow = import_module("amends.workflows.report").report
-    return [(flow, "report", "The numbers of one shop, or of all.")]
 
 
 def _deployment(of: Flow[Any, Any], name: str, **options: Any) -> RunnerDeployment:
