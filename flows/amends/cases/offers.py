@@ -42,8 +42,9 @@ class Remedy(BaseModel):
         return self
 
     def __str__(self) -> str:
-        worth = f"{self.points} points" if self.points else str(self.amount) if self.amount else self.name
-        return f"{self.kind} {worth}"
+        if self.points:
+            return f"{self.points} points"
+        return f"{self.kind} {self.amount or self.name}"
 
 
 class Offer(BaseModel):

@@ -135,12 +135,13 @@ def _reader(
             hint="Say by --preset or --mapping how to read the export.",
         )
     context = Context(shop=shop or "triage", time_zone=zone, clock=clock, http=None)
-    connector: Any = spec.factory(_validated(spec.config, config, shop), context) if spec.factory else None
+    checked = _validated(spec.config, config, shop)
+    connector: Any = spec.factory(checked, context) if spec.factory else None
     if not hasattr(connector, "rows"):
         raise InputError(
             f"the connector {name!r} cannot list the rows of a file", hint="Use --preset or --mapping."
         )
-    platform = platform or getattr(connector, "platform", "") or spec.rules
+    platform = platform or (spec.rules(checked) if callable(spec.rules) else spec.rules)
     own = settings.rules.for_platform(platform) if settings else ()
     rows = [rule for rule in registry.rules if rule.platform == platform]
     return connector, RuleBook(rows, platform=platform, overrides=own), warn_at

@@ -131,7 +131,9 @@ def _stage(shop: Shop, case: Snapshot, now: datetime) -> str:
 def _money(
     cases: Sequence[Snapshot], known: Sequence[Order], shop: Shop, now: datetime
 ) -> dict[str, dict[str, str]]:
-    sums: dict[str, dict[str, int]] = {"offered": {}, "settled": {}, "penalty_at_stake": {}}
+    sums: dict[str, dict[str, int]] = {
+        "offered": {}, "settled": {}, "paid_back": {}, "penalty_at_stake": {},
+    }  # fmt: skip
 
     def add(what: str, money: Money | None) -> None:
         if money is not None:
@@ -143,7 +145,7 @@ def _money(
                 add("offered", round_.offer.remedy.amount)
             remedy = round_.remedy_due(case.order) if case.order is not None else None
             if round_.settled_at is not None and remedy is not None:
-                add("settled", remedy.amount)
+                add("paid_back" if round_.answer is f.Answer.CANCEL else "settled", remedy.amount)
     for order in known:
         late = judge(order, now=now, rules=shop.rules, warn=shop.playbook.at_risk_before)
         cost = (

@@ -93,12 +93,12 @@ class _Spec:
 class ConnectorSpec(_Spec):
     """A platform (and perhaps its dispute desk). `factory(config, context)` makes the live object for one shop.
 
-    `rules` names the rule set of that platform (`pdd`); `quota` is requests per second, as (rate, burst);
-    `in_flight` bounds requests under way at once.
+    `rules` names the rule set of that platform (`pdd`), or tells it from the shop's config; `quota` is requests per
+    second, as (rate, burst); `in_flight` bounds requests under way at once.
     """
 
     factory: Callable[[Any, Context], Connector] | None = None
-    rules: str = ""
+    rules: str | Callable[[Any], str] = ""
     quota: tuple[float, int] = (50.0, 50)
     in_flight: int = 8
 

@@ -76,7 +76,8 @@ def rule_book(settings: Settings, name: str, registry: Registry) -> RuleBook:
     platform = shop.rules
     if not platform:
         spec: ConnectorSpec | None = registry.connectors.get(shop.connector)
-        platform = (spec.rules if spec else "") or shop.connector
+        named = spec.rules if spec else ""
+        platform = (named(shop_config(settings, name, registry)) if callable(named) else named) or shop.connector
     rows = [rule for rule in registry.rules if rule.platform == platform]
     return RuleBook(rows, platform=platform, overrides=settings.rules.for_platform(platform))
 

@@ -21,6 +21,7 @@ def amends_connectors() -> Iterable[ConnectorSpec]:
         name="spreadsheet",
         config=SpreadsheetConfig,
         factory=make,
+        rules=lambda config: config.resolved("UTC").platform,
         description="Order exports of any platform; every act is a task for a person",
         operations={
             "changed_orders": Operation.read(),
