@@ -25,10 +25,11 @@ from tests.unit.ledger.makers import (
     planned,
     row,
     sql,
+    verified,
 )
 
 from amends.cases import facts as f
-from amends.ledger import Ledger, holds, inbox, intake, leases, work
+from amends.ledger import Ledger, Tx, approvals, holds, inbox, intake, leases, tasks, work
 from amends.ledger.effects import Change, EffectState
 
 HELD = f.Held(why="x", by="ana")
@@ -254,3 +255,44 @@ def test_an_owner_that_cannot_be_judged_is_not_dead(owner: str) -> None:
 
 def test_owners_are_never_the_same() -> None:
     assert len({leases.new_owner() for _ in range(99)}) == 99
+
+
+def test_workers_people_and_events_at_once_wait_for_each_other_in_no_circle(
+    ledger: Ledger, reopen: Callable[[], Ledger]
+) -> None:
+    cases = opened(ledger, *numbers(12))
+    ids = sorted(cases.values())
+    ledgers = [reopen() for _ in range(4)]
+
+    def work_on(n: int) -> None:
+        for turn in range(6):
+            if n < 2:
+                for held in reversed(claim(ledgers[n], f"w{n}", limit=5)):
+                    conclude(
+                        ledgers[n],
+                        held,
+                        HELD,
+                        tasks=[tasks.Opening(held.id, SHOP, held.number, "call", LATE, effect=f"t{turn}")],
+                    )
+            elif n == 2:
+                for case in reversed(ids):
+                    ledgers[n].do(
+                        lambda tx, case=case: work.append_outside(tx, case, [HELD], actor="ana", now=LATE)
+                    )  # type: ignore[misc]
+            else:
+                items = [approvals.Item(case, f"settle:{turn}", 1, "why") for case in ids]
+                list_ = ledgers[n].do(
+                    approvals.freeze, SHOP, "settle", items, now=LATE, expires_at=LATE + (turn + 1) * DAY
+                )
+                ledgers[n].do(approvals.decide, list_, by="ana", approve=False, now=LATE)
+                for task in ledgers[n].do(tasks.listing):
+                    ledgers[n].do(finish, task.id)
+
+    def finish(tx: Tx, id_: int) -> None:
+        done = tasks.finish(tx, id_, outcome="done", by="ana", now=LATE)
+        body = f.TaskDone(task=str(id_), what=done.kind, outcome="done", by="ana")
+        work.append_outside(tx, done.case, [body], actor="ana", now=LATE)
+
+    in_threads(4, work_on)
+    assert verified(ledger).breaks == ()
+    assert sum(kinds(ledger, case).count("approval-refused") for case in ids) == 6 * len(ids)
