@@ -8,6 +8,12 @@ import pytest
 from tests.unit.cli.merchants import LATER, NOW, Merchant, merchant_in
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as on a terminal of 120 columns, however wide the one is that runs the tests."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture
 def merchant(tmp_path: Path) -> Merchant:
     return merchant_in(tmp_path / "shop")
