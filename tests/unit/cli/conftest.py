@@ -10,8 +10,8 @@ from tests.unit.cli.merchants import LATER, NOW, Merchant, merchant_in
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables as on a terminal of 120 columns, however wide the one is that runs the tests."""
-    monkeypatch.setenv("COLUMNS", "120")
+    """Tables as on a terminal of 100 columns, however wide the one is that runs the tests."""
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.fixture
