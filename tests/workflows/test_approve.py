@@ -220,7 +220,7 @@ async def test_a_list_is_asked_until_an_answer_holds(
     assert form["properties"]["approver"]["enum"] == ["lin", "wang", "zhao"]
     shown = run_input(server, first["id"], "ask-1-description")
     assert "3 acts · 23.40 CNY · until 2026-03-11 12:00 (Asia/Shanghai)" in shown
-    assert "| E-1 | contact-customer:1 | 2.40 CNY |" in shown
+    assert "order E-1 · **2.40 CNY** · contact-customer:1 · " in shown
     assert len(json.loads(artifacts(server)[f"approval-{listing.id}"]["data"])) == 3
 
     assert resume(server, first["id"])["status"] == "REJECT"  # nothing is decided by clicking through

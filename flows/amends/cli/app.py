@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from amends import __version__
 from amends.cli import (
     approving,
+    automations,
     cases,
     checking,
     demo,
@@ -153,6 +154,7 @@ for part in (
     holding,
     evidence,
     plugins,
+    automations,
     checking,
 ):
     part.add_to(app)

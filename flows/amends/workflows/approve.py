@@ -74,13 +74,13 @@ class Answer(RunInput):
     """What the form asks. Nothing that decides has a default: a run resumed without an answer decides nothing."""
 
     decision: Literal["approve all", "approve all but the exceptions", "reject all"] = Field(
-        title="Decision", description="What becomes of every act in the table above."
+        title="Decision", description="What becomes of every act that is named above."
     )
     approver: str = Field(title="Approver", description="Who decides: a name under [approvers] in config.")
     code: str = Field(
         default="",
         title="Code",
-        description="The code that reached you for this list. It counts once.",
+        description="The code that reached you for this list, where you get one. It counts once.",
     )
     exceptions: str = Field(
         default="",
@@ -251,16 +251,12 @@ def describe(settings: Settings, asked: Asked, done: set[str], unsent: Sequence[
     if any(item.people > 1 for item in listing.waiting):
         gave = f"; {', '.join(sorted(done))} said yes already" if done else ""
         lines += [f"Acts over the second limit need two people{gave}.", ""]
-    lines += ["| case | order | act | amount | why |", "|---:|---|---|---:|---|"]
+    # A list, not a table: the dialogue of Prefect's pages squeezes a table to nothing.
     for item in listing.waiting[:ROWS]:
-        cells = [
-            str(item.case),
-            item.number,
-            item.what,
-            str(item.amount or "–"),
-            asked.why[item.case, item.what],
-        ]
-        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+        amount = f" · **{item.amount}**" if item.amount else ""
+        lines.append(
+            f"- case {item.case} · order {item.number}{amount} · {item.what} · {asked.why[item.case, item.what]}"
+        )
     if len(listing.waiting) > ROWS:
         rest = len(listing.waiting) - ROWS
         lines.append(f"\nand {rest} more: artifact `{artifact_key(listing.id)}`, or `amends approvals`")
@@ -289,7 +285,7 @@ async def _publish(asked: Asked, settings: Settings) -> None:
         }
         for item in asked.listing.waiting[: 2 * ROWS]
     ]  # fmt: skip
-    first = describe(settings, asked, set()).split("\n| case")[0].strip()
+    first = describe(settings, asked, set()).partition("\n- case")[0].strip()
     try:
         await acreate_table_artifact(rows, key=artifact_key(asked.listing.id), description=first)
     except Exception as error:  # the form shows the same

@@ -1,0 +1,65 @@
+"""The example automations: made once, changed where config changed, and fired by what they watch for."""
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prefect.blocks.notifications import SlackWebhook
+from tests.workflows.world import ask, wait_for
+
+from amends.errors import InputError
+from amends.settings import Settings
+from amends.steps.shop import Shop
+from amends.steps.sweep import Summary
+from amends.workflows import automations, events
+from amends.workflows.server import PrefectServer
+
+pytestmark = pytest.mark.prefect
+
+NAMES = {"amends: no sweep of east", "amends: storm", "amends: quarantined act", "amends: task overdue"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "a.toml").write_text('[shops.east]\nconnector = "sandbox"\ntime_zone = "Asia/Shanghai"\n')
+    return Settings.load(tmp_path / "a.toml")
+
+
+def fired(server: PrefectServer) -> set[str]:
+    """The automations that have fired."""
+    body = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}, "limit": 50}
+    found: list[dict[str, Any]] = ask(server, "/events/filter", body)["events"]
+    return {one["resource"]["prefect.resource.name"] for one in found}
+
+
+async def test_they_are_made_once_and_fire(server: PrefectServer, settings: Settings) -> None:
+    quiet = timedelta(seconds=10)
+    first = await automations.apply(settings, quiet=quiet)
+    assert {(one.name, one.state) for one in first} == {(name, "created") for name in NAMES}
+    again = await automations.apply(settings, quiet=quiet)
+    assert {one.state for one in again} == {"same"}
+
+    alarms = [
+        events.Alarm("amends.shop.storm", "1", "storm", "storm in east", {"held": 9}),
+        events.Alarm("amends.case.quarantined", "2", "case.2", "case 2", {"case": 2}),
+        events.Alarm("amends.task.overdue", "3", "task.3", "task 3", {"task": 3}),
+    ]
+    events.emit(cast(Shop, SimpleNamespace(name="east")), Summary("east"), alarms)
+    wait_for(lambda: fired(server) >= NAMES, seconds=90)
+
+    block = cast(Any, SlackWebhook(url="https://example.invalid/hook"))
+    await block.save("operators")
+    changed = await automations.apply(settings, notify="slack-webhook/operators")
+    assert {one.state for one in changed} == {"changed"}
+    with pytest.raises(InputError, match="no block 'slack-webhook/nobody'"):
+        await automations.apply(settings, notify="slack-webhook/nobody")
+    assert len(ask(server, "/automations/filter")) == len(NAMES)
+
+
+def test_a_shop_is_watched_by_its_own_deployment(settings: Settings) -> None:
+    (quiet,) = [one for one in automations.wanted(settings) if "no sweep" in one.name]
+    trigger = cast(Any, quiet.trigger)
+    assert trigger.match_related["prefect.resource.name"] == ["sweep-east"]
+    assert trigger.within == timedelta(hours=2)
