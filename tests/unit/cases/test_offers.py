@@ -42,7 +42,7 @@ def test_an_offer_says_why() -> None:
     ("remedy", "shown"),
     [
         (Remedy(kind=RemedyKind.COUPON, amount=yuan("3")), "coupon 3.00 CNY"),
-        (Remedy(kind=RemedyKind.POINTS, points=50), "points 50 points"),
+        (Remedy(kind=RemedyKind.POINTS, points=50), "50 points"),
         (Remedy(kind=RemedyKind.GIFT, name="tea"), "gift tea"),
     ],
 )
