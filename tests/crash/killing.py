@@ -78,7 +78,17 @@ class World:
 
     @property
     def arguments(self) -> list[str]:
-        return ["--config", str(self.config), "sweep", "--local", "--shop", SHOP, "--now", self.now.isoformat(), "--json"]
+        return [
+            "--config",
+            str(self.config),
+            "sweep",
+            "--local",
+            "--shop",
+            SHOP,
+            "--now",
+            self.now.isoformat(),
+            "--json",
+        ]
 
     def sweep_killed(self, after: float | None = None, crash: str = "") -> bool:
         """Sweep, and kill it after that many seconds or at that point; whether it was still at work."""
@@ -89,7 +99,9 @@ class World:
         process.join(60)
         died = process.exitcode == -9
         self.killed += died
-        self.log.append(f"{self.now:%m-%d %H:%M} {crash or f'{after:.3f} s'}: {'killed' if died else process.exitcode}")
+        self.log.append(
+            f"{self.now:%m-%d %H:%M} {crash or f'{after:.3f} s'}: {'killed' if died else process.exitcode}"
+        )
         assert died or process.exitcode == 0, (self.folder / "killed.out").read_text()
         return died
 

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from tests.crash.killing import KILLS, SEED, again, draws
 
 pytestmark = pytest.mark.crash

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.crash.killing import KILLS, POINTS, SEED, World, again, draws, nothing_wrong, world
 
 pytestmark = pytest.mark.crash
@@ -45,9 +44,10 @@ def test_at_random_moments(folder: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + math.ceil(KILLS / 100)))
 def test_at_each_point(folder: Path, seed: int) -> None:
-    """Twice at each durable boundary: once early, once where a later window stands."""
+    """Each durable boundary is met once, and those of a sweep's later steps twice."""
     draw = draws(seed, "points")
-    crashes = [f"{point}:{nth}" for nth in (1, 2) for point in POINTS]
+    later = [point for point in POINTS if point not in ("before-intake", "after-claim")]
+    crashes = [*(f"{point}:1" for point in POINTS), *(f"{point}:2" for point in later)]
     draw.shuffle(crashes)
     died: set[str] = set()
     with world(folder, seed=seed + 1000, orders=50, days=DAYS) as here:
@@ -55,13 +55,14 @@ def test_at_each_point(folder: Path, seed: int) -> None:
         here.people()
         while crashes and here.moment < DAYS * 4:
             here.go_on()
-            for crash in crashes[:2]:
-                if here.sweep_killed(crash=crash):
-                    crashes.remove(crash)
-                    died.add(crash.partition(":")[0])
-                else:
-                    crashes.append(crashes.pop(0))  # not reached today
-            here.sweep_whole()
+            for crash in crashes[:3]:
+                crashes.remove(crash)
+                if not here.sweep_killed(crash=crash):  # that sweep came to its end
+                    crashes.append(crash)
+                    break
+                died.add(crash.partition(":")[0])
+            else:
+                here.sweep_whole()
             here.people()
         _ended(here, again("point", seed))
         assert died == set(POINTS), here.log
@@ -76,7 +77,7 @@ def test_the_command_itself_killed_and_run_again(folder: Path) -> None:
             time.sleep(after)
             process.kill()
             process.wait()
-        environment = {**os.environ, "AMENDS_CRASH": "after-claim:1"}
+        environment = {**os.environ, "AMENDS_CRASH": "before-intake:1"}
         for _ in range(4):
             here.go_on()
         command = [sys.executable, "-m", "amends", *here.arguments]

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from tests.unit.demo.workshop import Hasty
 
 from amends.steps import acts, reading
-from tests.unit.demo.workshop import Hasty
 
 LIMIT = 120
 """Seconds after which a test is stopped: a ledger made faulty on purpose might go round for ever."""

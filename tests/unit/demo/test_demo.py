@@ -53,7 +53,9 @@ def test_every_story_occurs(whole: tuple[dict[str, Any], Demo]) -> None:
     assert [name for name, n in stories.items() if not n] == []
 
 
-def test_most_cases_are_closed_and_every_other_waits_for_a_named_reason(whole: tuple[dict[str, Any], Demo]) -> None:
+def test_most_cases_are_closed_and_every_other_waits_for_a_named_reason(
+    whole: tuple[dict[str, Any], Demo],
+) -> None:
     result, demo = whole
     closed = sum(result["cases"]["outcomes"].values())
     assert closed >= 0.8 * result["cases"]["total"] > 80
@@ -65,12 +67,26 @@ def test_most_cases_are_closed_and_every_other_waits_for_a_named_reason(whole: t
 def test_the_tables_add_up(whole: tuple[dict[str, Any], Demo]) -> None:
     result, _ = whole
     assert set(result) == {
-        "orders", "late", "at_risk", "cases", "effects", "duplicates", "lost", "quarantined", "money", "evidence", "tasks", "seed",
+        "orders", "late", "at_risk", "cases", "effects", "duplicates", "lost", "quarantined", "money", "evidence", "tasks",
+        "seed",
     }  # fmt: skip
     assert result["tasks"]["opened"] == result["tasks"]["done"] + result["tasks"]["open"]
     assert result["tasks"]["opened"] == sum(result["tasks"]["kinds"].values())
-    assert {"message", "grant:coupon", "grant:refund", "extend", "complain", "respond", "arbitrate", "legal"} <= set(result["effects"])
-    assert float(result["money"]["offered"]["CNY"]) >= 0 and set(result["money"]) == {"offered", "settled", "penalty_at_stake"}
+    assert {
+        "message",
+        "grant:coupon",
+        "grant:refund",
+        "extend",
+        "complain",
+        "respond",
+        "arbitrate",
+        "legal",
+    } <= set(result["effects"])
+    assert float(result["money"]["offered"]["CNY"]) >= 0 and set(result["money"]) == {
+        "offered",
+        "settled",
+        "penalty_at_stake",
+    }
 
 
 def test_the_same_seed_gives_the_same(place: Path, small: dict[str, Any]) -> None:
@@ -79,7 +95,7 @@ def test_the_same_seed_gives_the_same(place: Path, small: dict[str, Any]) -> Non
 
 def test_interrupted_and_resumed_it_comes_to_the_same(place: Path, small: dict[str, Any]) -> None:
     run(place / "halves", **SMALL, stop_after=9)
-    result, demo = run(place / "halves", **SMALL, stop_after=20)
+    result, _demo = run(place / "halves", **SMALL, stop_after=20)
     assert result["cases"] != small["cases"]
     assert run(place / "halves", **SMALL)[0] == small
 
@@ -122,7 +138,9 @@ def test_a_foreign_folder_is_left_alone(place: Path) -> None:
     assert [file.name for file in folder.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("left", [{"demo.new": "{}"}, {"demo.json": json.dumps({"finished": True})}], ids=["begun", "cleaned"])
+@pytest.mark.parametrize(
+    "left", [{"demo.new": "{}"}, {"demo.json": json.dumps({"finished": True})}], ids=["begun", "cleaned"]
+)
 def test_what_a_kill_leaves_of_a_beginning_is_no_foreign_folder(place: Path, left: dict[str, str]) -> None:
     """Killed while the first mark was written, or while the finished state was cleared away."""
     folder = place / f"left-{min(left)}"
@@ -132,7 +150,9 @@ def test_what_a_kill_leaves_of_a_beginning_is_no_foreign_folder(place: Path, lef
     assert run(folder, **TINY)[0]["lost"] == 0
 
 
-def test_clearing_away_a_finished_state_takes_its_mark_last(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clearing_away_a_finished_state_takes_its_mark_last(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = place / "cleared"
     run(folder, **TINY)
     import shutil

@@ -68,7 +68,9 @@ def test_intents_after_the_act(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Nothing is written before the act, so an act without an answer leaves no trace: it is done again."""
     real = work.conclude
 
-    def mark_sent(tx: Tx, claims: Sequence[work.Claim], keys: dict[int, list[str]], now: datetime) -> set[int]:
+    def mark_sent(
+        tx: Tx, claims: Sequence[work.Claim], keys: dict[int, list[str]], now: datetime
+    ) -> set[int]:
         return {claim.id for claim in claims}
 
     def conclude(tx: Tx, ends: Sequence[work.End], now: datetime) -> Any:

@@ -21,7 +21,7 @@ from amends.cases.orders import Order, OrderStatus
 from amends.clock import FixedClock
 from amends.hooks.protocols import CaseView, PolicyContext
 from amends.hooks.registry import Registry
-from amends.hooks.requests import AnyRequest, Event, OrderPage, Receipt, Reply, ReplyPage, Ruling
+from amends.hooks.requests import AnyRequest, OrderPage, Receipt, Reply, ReplyPage, Ruling
 from amends.hooks.specs import Operation
 from amends.ledger import Ledger, Tx, Vault, chain, effects, holds, tasks, views
 from amends.ledger.effects import Effect, EffectState
@@ -93,7 +93,12 @@ class Platform:
 
     def say(self, answer: f.Answer | None, number: str = "A-1", **more: Any) -> Reply:
         """Let the customer answer."""
-        plain = {"event": f"e-{len(self.answers) + 1}", "order": number, "at": self.clock.now(), "answer": answer}
+        plain = {
+            "event": f"e-{len(self.answers) + 1}",
+            "order": number,
+            "at": self.clock.now(),
+            "answer": answer,
+        }
         self.answers.append(Reply(**(plain | more)))
         return self.answers[-1]
 
@@ -111,7 +116,9 @@ class Platform:
         self._read("changed_orders")
         now = self.clock.now()
         since = datetime.fromisoformat(cursor) if cursor else None
-        found = [o for o in self.orders.values() if since is None or o.updated_at is None or o.updated_at >= since]
+        found = [
+            o for o in self.orders.values() if since is None or o.updated_at is None or o.updated_at >= since
+        ]
         return OrderPage(
             orders=tuple(o.model_copy(update={"observed_at": now}) for o in found), cursor=now.isoformat()
         )
@@ -294,6 +301,7 @@ async def workshop(
     sms: Operation | None = None,
     orders: Iterable[str] = ("A-1",),
     now: datetime = NOW,
+    holds: Iterable[str] = (),
     ledger: str = "sqlite:///:memory:",
 ) -> AsyncIterator[Workshop]:
     """A shop named `stall` on the scripted platform, with the named overdue orders."""
@@ -320,7 +328,15 @@ async def workshop(
     registry = Registry()
     assert registry.add(Plugin(), name="stall").state == "loaded"
     tables = {
-        "shops": {"stall": {"connector": "stall", "policy": "one", "time_zone": "UTC", "playbook": "p"}},
+        "shops": {
+            "stall": {
+                "connector": "stall",
+                "policy": "one",
+                "time_zone": "UTC",
+                "playbook": "p",
+                "holds": tuple(holds),
+            }
+        },
         "playbooks": {"p": {"silence": "refused", "then": [], "rounds": 1, **(playbook or {})}},
         "caps": dict(caps or {}),
     }
@@ -340,5 +356,5 @@ async def workshop(
 
 
 __all__ = [
-    "COUPON", "DAY", "HOUR", "MINUTE", "NOW", "QUIET", "WAYS", "After", "EffectState", "Event", "Platform", "Workshop", "workshop",
+    "COUPON", "DAY", "HOUR", "MINUTE", "NOW", "QUIET", "WAYS", "After", "EffectState", "Platform", "Workshop", "workshop",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, QUIET, WAYS, After, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.errors import (
@@ -18,11 +19,15 @@ from amends.errors import (
 )
 from amends.ledger.effects import EffectState
 from amends.steps import people
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, QUIET, WAYS, After, Workshop, workshop
 
 API = ("idempotent", "queryable", "blind")
 RETRY = 15 * MINUTE  # the playbook's first pause
-UNCLEAR = (Unavailable("5xx"), TimedOut("silence"), BadAnswer("half an answer"), RuntimeError("a plugin's bug"))
+UNCLEAR = (
+    Unavailable("5xx"),
+    TimedOut("silence"),
+    BadAnswer("half an answer"),
+    RuntimeError("a plugin's bug"),
+)
 
 
 async def to_the_end(shop: Workshop, *, days: int = 2) -> None:
@@ -124,7 +129,9 @@ async def test_idempotent_beyond_its_window_is_a_persons(error: Exception) -> No
         calls = len(shop.platform.calls)
         assert all(call.key == shop.platform.calls[0].key for call in shop.platform.calls)
         await shop.sweep(6 * HOUR)
-        assert len(shop.platform.calls) == calls  # the platform has forgotten the key: sent again it would be a new one
+        assert (
+            len(shop.platform.calls) == calls
+        )  # the platform has forgotten the key: sent again it would be a new one
         assert shop.effect().state is EffectState.QUARANTINED
         assert [task.kind for task in shop.tasks()] == ["find-out:message"]
         assert shop.case().stage == "held"
@@ -132,7 +139,9 @@ async def test_idempotent_beyond_its_window_is_a_persons(error: Exception) -> No
         await to_the_end(shop)
 
 
-@pytest.mark.parametrize("sure", [Unreachable("no route"), AuthFailed("expired"), Throttled("no", retry_after=600)])
+@pytest.mark.parametrize(
+    "sure", [Unreachable("no route"), AuthFailed("expired"), Throttled("no", retry_after=600)]
+)
 async def test_idempotent_a_later_try_that_never_left_says_nothing_of_the_first(sure: Exception) -> None:
     """The first may have been done: beyond the window only a person may say that it goes out again."""
     async with workshop(operations={"message": WAYS["idempotent"]}) as shop:
@@ -144,7 +153,10 @@ async def test_idempotent_a_later_try_that_never_left_says_nothing_of_the_first(
         await shop.sweep(HOUR)
         assert shop.effect().state is EffectState.UNKNOWN
         shop.clock.advance(DAY)
-        shop.platform.operations = {**shop.platform.operations, "message": WAYS["blind"]}  # it forgets the key
+        shop.platform.operations = {
+            **shop.platform.operations,
+            "message": WAYS["blind"],
+        }  # it forgets the key
         shop.platform.always.clear()
         shop.do(people.release, by="wang", now=shop.clock.now(), shop="stall")
         await shop.sweep()
@@ -171,7 +183,9 @@ async def test_queryable_looks_before_it_sends_again(error: Exception, done: boo
 
 
 @pytest.mark.parametrize(
-    "trouble", [Unavailable("5xx"), TimedOut("silence"), Rejected("no"), RuntimeError("bug")], ids=lambda e: type(e).__name__
+    "trouble",
+    [Unavailable("5xx"), TimedOut("silence"), Rejected("no"), RuntimeError("bug")],
+    ids=lambda e: type(e).__name__,
 )
 async def test_queryable_that_cannot_be_looked_up_waits(trouble: Exception) -> None:
     async with workshop() as shop:
@@ -219,12 +233,16 @@ async def test_blind_is_never_sent_again(error: Exception, done: bool) -> None:
         assert shop.done() == int(done)
         await to_the_end(shop)
         assert shop.last("cleared").done is done
-        assert len(shop.platform.calls) == (1 if done else 2)  # a person saw that it was not done: sent as stored
+        assert len(shop.platform.calls) == (
+            1 if done else 2
+        )  # a person saw that it was not done: sent as stored
         assert len(shop.tasks(open_only=False)) == 1
 
 
 @pytest.mark.parametrize("way", API)
-@pytest.mark.parametrize("error", [AuthFailed("expired"), NotAllowed("ip"), RiskControl("blocked")], ids=lambda e: e.code)
+@pytest.mark.parametrize(
+    "error", [AuthFailed("expired"), NotAllowed("ip"), RiskControl("blocked")], ids=lambda e: e.code
+)
 async def test_credentials_hold_the_shop(way: str, error: Exception) -> None:
     async with workshop(operations={"message": WAYS[way]}, orders=("A-1", "A-2")) as shop:
         shop.platform.always["message"] = error
@@ -295,7 +313,9 @@ async def test_a_crash_between_plan_and_mark_sends_what_was_planned() -> None:
 
 
 @pytest.mark.parametrize("way", API)
-@pytest.mark.parametrize("point", ["before-plan", "after-plan", "after-sent", "after-send", "before-outcome", "after-outcome"])
+@pytest.mark.parametrize(
+    "point", ["before-plan", "after-plan", "after-sent", "after-send", "before-outcome", "after-outcome"]
+)
 async def test_a_crash_at_each_boundary(way: str, point: str) -> None:
     async with workshop(operations={"message": WAYS[way]}) as shop:
         _crash_at(shop, point)

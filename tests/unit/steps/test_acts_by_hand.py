@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.demo.workshop import COUPON, DAY, HOUR, NOW, QUIET, WAYS, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.orders import AfterSales
@@ -10,7 +11,6 @@ from amends.errors import CaseError
 from amends.hooks.specs import Operation
 from amends.ledger.effects import EffectState
 from amends.steps import people
-from tests.unit.demo.workshop import COUPON, DAY, HOUR, NOW, QUIET, WAYS, Workshop, workshop
 
 BY_HAND = WAYS["by-hand"]
 REFUND = Operation.by_hand("back office › Refunds", reviewed=True)
@@ -144,7 +144,9 @@ async def test_what_a_person_settled_is_not_unsettled_by_a_worker_that_began_bef
         await accepted(shop)
         assert shop.effect("extend").state is EffectState.UNKNOWN
         shop.platform.always.clear()
-        shop.platform.meanwhile = lambda request: shop.finish("grant:coupon", "done") and None  # once: it is resent once
+        shop.platform.meanwhile = lambda request: (
+            shop.finish("grant:coupon", "done") and None
+        )  # once: it is resent once
         for _ in range(4):
             await shop.sweep(2 * HOUR)
         assert shop.effect("extend").state is EffectState.CONFIRMED

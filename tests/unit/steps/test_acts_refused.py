@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, WAYS, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.offers import Offer
@@ -13,7 +14,6 @@ from amends.ledger import approvals, budgets, leases
 from amends.ledger.effects import EffectState
 from amends.steps import people
 from amends.steps.advance import advance
-from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, WAYS, Workshop, workshop
 
 ASK = {"approve": {"remedy_over": "5 CNY", "within": "12h"}}
 
@@ -45,7 +45,9 @@ def steal(shop: Workshop) -> None:
     from amends.ledger.schema import cases
 
     def work(tx):  # type: ignore[no-untyped-def]
-        tx.execute(update(cases).values(lease_owner="thief", lease_until=leases.lease_end(), epoch=cases.c.epoch + 1))
+        tx.execute(
+            update(cases).values(lease_owner="thief", lease_until=leases.lease_end(), epoch=cases.c.epoch + 1)
+        )
 
     shop.do(work)
 

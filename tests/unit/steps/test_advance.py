@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.orders import OrderStatus
@@ -18,7 +18,6 @@ from amends.steps import people, turns
 from amends.steps.advance import MOVES, advance
 from amends.steps.intake import take_orders
 from amends.steps.turns import POISON
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, Workshop, workshop
 
 
 async def sweep_until_held(shop: Workshop, number: str = "A-1") -> list[float]:
@@ -290,11 +289,10 @@ async def test_goods_that_ship_while_a_remedy_is_owed_do_not_end_the_case() -> N
 
 
 async def test_a_step_held_in_config_waits() -> None:
-    async with workshop() as shop:
-        tables = dict(shop.settings.shops)
-        tables["stall"] = tables["stall"].model_copy(update={"holds": (f.Step.CONTACT,)})
-        held = replace(shop.shop, settings=shop.settings.model_copy(update={"shops": tables}))
-        await shop.sweep(shop=held)
+    async with workshop(holds=["contact-customer"]) as shop:
+        await shop.sweep()
         assert shop.platform.calls == [] and "held by the shop's config" in shop.case().why
-        await shop.sweep(DAY)
+        tables = {"stall": shop.settings.shops["stall"].model_copy(update={"holds": ()})}
+        shop.settings = shop.settings.model_copy(update={"shops": tables})
+        await shop.sweep(DAY, shop=await shop.second())
         assert shop.done() == 1

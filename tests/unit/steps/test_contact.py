@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, WAYS, After, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.money import Money
@@ -15,7 +16,6 @@ from amends.errors import AuthFailed, Rejected, TimedOut, Unreachable
 from amends.hooks.specs import Operation
 from amends.ledger.effects import EffectState
 from amends.steps import people
-from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, WAYS, After, Workshop, workshop
 
 TWO_WAYS = {"channels": ["platform", "sms"]}
 
@@ -81,7 +81,9 @@ async def test_whoever_releases_the_case_gets_another_try() -> None:
         assert shop.case().stage == "held"
         await shop.sweep(DAY)
         assert (len(shop.platform.calls), len(shop.sms.calls)) == (1, 1)
-        shop.do(people.release, by="wang", now=shop.clock.now(), case=shop.case().id, why="the chat is open again")
+        shop.do(
+            people.release, by="wang", now=shop.clock.now(), case=shop.case().id, why="the chat is open again"
+        )
         await shop.sweep()
         assert shop.done() == 1 and shop.last("contacted").via == "platform"
         assert len({call.key for call in shop.platform.calls}) == 1
@@ -101,8 +103,14 @@ async def test_after_a_release_a_second_refusal_holds_again() -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "another currency": (Offer(remedy=Remedy(kind=RemedyKind.COUPON, amount=Money.of("5", "EUR")), why="x"), "offers 5.00 EUR"),
-    "more than the order": (Offer(remedy=Remedy(kind=RemedyKind.REFUND, amount=Money.of("201", "CNY")), why="x"), "more than"),
+    "another currency": (
+        Offer(remedy=Remedy(kind=RemedyKind.COUPON, amount=Money.of("5", "EUR")), why="x"),
+        "offers 5.00 EUR",
+    ),
+    "more than the order": (
+        Offer(remedy=Remedy(kind=RemedyKind.REFUND, amount=Money.of("201", "CNY")), why="x"),
+        "more than",
+    ),
     "a date that has passed": (Offer(new_ship_by=NOW - HOUR, why="x"), "has passed"),
     "no offer at all": ({"remedy": None}, "not an Offer"),
     "nothing": (None, "NoneType"),
@@ -150,7 +158,9 @@ async def test_what_the_customer_asked_for_needs_no_further_answer() -> None:
     async with workshop(playbook={"rounds": 2}) as shop:
         await shop.sweep()
         later = NOW + 5 * DAY
-        shop.policy.offer = lambda view, context: Offer(new_ship_by=view.counter_ship_by, agreed=True, why="as asked")
+        shop.policy.offer = lambda view, context: Offer(
+            new_ship_by=view.counter_ship_by, agreed=True, why="as asked"
+        )
         shop.platform.say(f.Answer.COUNTER, ship_by=later)
         await shop.sweep(HOUR)
         assert shop.policy.views[-1].counter_ship_by == later
@@ -162,13 +172,18 @@ async def test_what_the_customer_asked_for_needs_no_further_answer() -> None:
 @pytest.mark.parametrize(
     ("changes", "outcome"),
     [
-        ({"status": OrderStatus.SHIPPED, "picked_up_at": NOW - 2 * HOUR, "parcel": Parcel.IN_TRANSIT}, f.Outcome.NOT_LATE),
+        (
+            {"status": OrderStatus.SHIPPED, "picked_up_at": NOW - 2 * HOUR, "parcel": Parcel.IN_TRANSIT},
+            f.Outcome.NOT_LATE,
+        ),
         ({"after_sales": AfterSales.REFUNDED}, f.Outcome.REFUNDED),
         ({"status": OrderStatus.CANCELLED}, f.Outcome.CANCELLED),
     ],
     ids=["shipped", "refunded", "cancelled"],
 )
-async def test_no_message_where_the_order_is_put_right_meanwhile(changes: dict[str, Any], outcome: f.Outcome) -> None:
+async def test_no_message_where_the_order_is_put_right_meanwhile(
+    changes: dict[str, Any], outcome: f.Outcome
+) -> None:
     """The list still shows it open; the order's own page, read before acting, does not."""
     async with workshop() as shop:
         from amends.steps.intake import take_orders
@@ -202,7 +217,9 @@ async def _planned_then(shop: Workshop, **changes: Any) -> None:
     shop.platform.show(**changes)
 
 
-@pytest.mark.parametrize("changes", [{"after_sales": AfterSales.REFUNDED}, {"status": OrderStatus.CANCELLED}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"after_sales": AfterSales.REFUNDED}, {"status": OrderStatus.CANCELLED}], ids=str
+)
 async def test_a_message_that_waited_is_not_sent_to_whom_nothing_is_owed(changes: dict[str, Any]) -> None:
     async with workshop() as shop:
         await _planned_then(shop, **changes)

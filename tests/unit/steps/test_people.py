@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.demo.workshop import DAY, HOUR, NOW, WAYS, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.offers import Remedy, RemedyKind
@@ -11,10 +12,16 @@ from amends.hooks.specs import Operation
 from amends.ledger import budgets, persons
 from amends.ledger.effects import EffectState
 from amends.steps import people
-from tests.unit.demo.workshop import DAY, HOUR, NOW, WAYS, Workshop, workshop
 
-BY_HAND = {"complain": Operation.by_hand("back office › Complaints"), "arbitrate": WAYS["idempotent"], "respond": WAYS["queryable"]}
-FIGHT = {"then": ["file-complaint", "escalate"], "approve": {"complaint": False, "arbitration": False, "legal": False}}
+BY_HAND = {
+    "complain": Operation.by_hand("back office › Complaints"),
+    "arbitrate": WAYS["idempotent"],
+    "respond": WAYS["queryable"],
+}
+FIGHT = {
+    "then": ["file-complaint", "escalate"],
+    "approve": {"complaint": False, "arbitration": False, "legal": False},
+}
 
 
 def reply(shop: Workshop, answer: f.Answer, **more: object) -> None:
@@ -60,7 +67,10 @@ async def test_no_answer_to_a_closed_case() -> None:
         reply(shop, f.Answer.DECLINE)
         await shop.sweep()
         assert shop.case().outcome == "written-off"
-        for act in (lambda: reply(shop, f.Answer.ACCEPT), lambda: shop.do(people.hold, case=1, by="w", why="x", now=NOW)):
+        for act in (
+            lambda: reply(shop, f.Answer.ACCEPT),
+            lambda: shop.do(people.hold, case=1, by="w", why="x", now=NOW),
+        ):
             with pytest.raises(CaseError, match="closed"):
                 act()
 
@@ -80,7 +90,10 @@ async def test_words_that_a_person_must_read() -> None:
         shop.platform.say(None, text="fine, but hurry")
         await shop.sweep(HOUR)
         (task,) = shop.tasks()
-        assert (task.kind, task.choices) == ("read-reply", ("accept", "decline", "counter", "cancel", "nothing"))
+        assert (task.kind, task.choices) == (
+            "read-reply",
+            ("accept", "decline", "counter", "cancel", "nothing"),
+        )
         kept = shop.do(persons.load, [shop.case().id])[shop.case().id]
         assert kept["reply:e-1"] == b"fine, but hurry"
         assert "replied" not in shop.kinds()
@@ -132,7 +145,11 @@ async def test_a_fight_to_the_end() -> None:
         shop.finish("legal", "written-off")
         await shop.sweep()
         assert shop.last("closed").outcome is f.Outcome.WRITTEN_OFF
-        assert [act.instance for act in shop.facts() if act.kind == "filed"] == ["complaint", "arbitration", "legal"]
+        assert [act.instance for act in shop.facts() if act.kind == "filed"] == [
+            "complaint",
+            "arbitration",
+            "legal",
+        ]
         shop.check()
 
 
@@ -163,12 +180,17 @@ async def test_hold_and_release_of_a_case() -> None:
             shop.do(people.release, by="li", now=shop.clock.now(), case=case)
         await shop.sweep()
         assert shop.done() == 1
-        assert [(b.kind, b.by) for b in shop.facts() if b.kind in ("held", "released")] == [("held", "wang"), ("released", "li")]
+        assert [(b.kind, b.by) for b in shop.facts() if b.kind in ("held", "released")] == [
+            ("held", "wang"),
+            ("released", "li"),
+        ]
         shop.check()
 
 
 async def test_a_release_of_the_shop_lets_storms_go_but_not_what_a_person_holds() -> None:
-    async with workshop(orders=[f"A-{n}" for n in range(4)], playbook={"storm": {"orders": 3, "within": "1h"}}) as shop:
+    async with workshop(
+        orders=[f"A-{n}" for n in range(4)], playbook={"storm": {"orders": 3, "within": "1h"}}
+    ) as shop:
         await shop.sweep()
         assert {shop.case(f"A-{n}").stage for n in range(4)} == {"held"}
         assert shop.platform.calls == []
@@ -198,7 +220,10 @@ async def test_an_unknown_case() -> None:
     async with workshop() as shop:
         for act in (people.erase, people.hold):
             with pytest.raises(CaseError, match="no case 77"):
-                shop.do(act, **({"case": 77, "by": "w", "now": NOW} | ({"why": "x"} if act is people.hold else {})))
+                shop.do(
+                    act,
+                    **({"case": 77, "by": "w", "now": NOW} | ({"why": "x"} if act is people.hold else {})),
+                )
 
 
 async def test_a_person_who_found_out_that_a_refund_was_asked_for() -> None:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, WAYS, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.orders import AfterSales, OrderStatus, Parcel
-from amends.errors import AuthFailed, BadAnswer, NotFound, Rejected, Throttled, TimedOut, Unavailable, Unreachable
+from amends.errors import (
+    AuthFailed,
+    BadAnswer,
+    NotFound,
+    Rejected,
+    Throttled,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+)
 from amends.ledger.effects import EffectState
 from amends.steps import people
 from amends.steps.intake import take_orders
 from amends.steps.verify_order import TRIES
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, WAYS, Workshop, workshop
 
-PASSING = (Unreachable("no route"), TimedOut("silence"), Unavailable("5xx"), BadAnswer("half"), Throttled("slow", retry_after=600))
+PASSING = (
+    Unreachable("no route"),
+    TimedOut("silence"),
+    Unavailable("5xx"),
+    BadAnswer("half"),
+    Throttled("slow", retry_after=600),
+)
 
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda e: type(e).__name__)
@@ -31,7 +46,9 @@ async def test_an_order_that_cannot_be_looked_at_waits(error: Exception) -> None
             before, shop.clock._now = shop.clock.now(), due
             pauses.append(due - before)
             await shop.sweep()
-        assert pauses[:4] == [15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR] and max(pauses) == 6 * HOUR  # the poll
+        assert (
+            pauses[:4] == [15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR] and max(pauses) == 6 * HOUR
+        )  # the poll
         assert shop.platform.calls == [] and "held" not in shop.kinds()
         shop.platform.always.clear()
         await shop.sweep(6 * HOUR)
@@ -39,7 +56,11 @@ async def test_an_order_that_cannot_be_looked_at_waits(error: Exception) -> None
         shop.check()
 
 
-@pytest.mark.parametrize("error", [NotFound("unknown"), Rejected("no"), RuntimeError("a plugin's bug")], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [NotFound("unknown"), Rejected("no"), RuntimeError("a plugin's bug")],
+    ids=lambda e: type(e).__name__,
+)
 async def test_an_answer_that_stays_final_asks_a_person(error: Exception) -> None:
     async with workshop(orders=("A-1", "A-2")) as shop:
         shop.platform.always["order A-1"] = error
@@ -124,7 +145,9 @@ async def test_seen_again_says_so_once_per_look() -> None:
 
 
 async def test_a_dispute_that_ended_before_anybody_answered() -> None:
-    async with workshop(operations={"respond": WAYS["queryable"]}, playbook={"approve": {"complaint": False}}, orders=()) as shop:
+    async with workshop(
+        operations={"respond": WAYS["queryable"]}, playbook={"approve": {"complaint": False}}, orders=()
+    ) as shop:
         shop.platform.show(after_sales=AfterSales.DISPUTED, dispute="D-1")
         await shop.sweep()
         assert shop.effect("respond").state is EffectState.CONFIRMED
@@ -136,7 +159,11 @@ async def test_a_dispute_that_ended_before_anybody_answered() -> None:
         shop.check()
 
 
-@pytest.mark.parametrize("error", [TimedOut("silence"), Rejected("no"), RuntimeError("a desk's bug")], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [TimedOut("silence"), Rejected("no"), RuntimeError("a desk's bug")],
+    ids=lambda e: type(e).__name__,
+)
 async def test_a_ruling_that_cannot_be_looked_up_is_no_ruling_that_is_missing(error: Exception) -> None:
     """The due time of a ruling passes while the desk is away: nothing is escalated unseen."""
     operations = {"complain": WAYS["queryable"], "arbitrate": WAYS["idempotent"]}
