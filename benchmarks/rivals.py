@@ -1,0 +1,281 @@
+"""One rival doing the same work once, in a process of its own: per order one observation, one message, one grant.
+
+python -m benchmarks.rivals NAME --url URL --now TIME --folder DIR [--numbers FILE] [--limit N]
+
+`amends` opens its cases on the sandbox at URL, advances them, and writes the numbers of the orders that it put right;
+the others do exactly these. All send the same four requests per order through the same connector and HTTP client, as
+many at once as the connector says. Prints one JSON object. What comes before the first request (imports, servers,
+opening files, amends' intake) is not in `seconds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import site
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+for extra in filter(
+    None, [os.environ.get("BENCH_SITE")]
+):  # amends' packages, for a Python that has only DBOS
+    site.addsitedir(extra)
+
+from pydantic import BaseModel  # noqa: E402  # from there
+
+from amends import Grant, Message, Money, Offer, PolicySpec, Remedy, hookimpl  # noqa: E402
+from amends.clock import FixedClock  # noqa: E402
+from amends.hooks.protocols import Context  # noqa: E402
+from amends.hooks.registry import Registry  # noqa: E402
+from amends.http import new_client  # noqa: E402
+
+COUPON = Remedy(kind="coupon", amount=Money.of("3", "CNY"))  # type: ignore[arg-type]  # the kind's own word
+TEXT = "Your order is late. We are sorry, and this is what we do about it. " * 3
+CONFIG = """
+[shops.bench]
+connector = "sandbox"
+time_zone = "Asia/Shanghai"
+policy = "bench"
+playbook = "bench"
+[shops.bench.connector_config]
+url = "{url}"
+[playbooks.bench]
+fresh_for = "60m"
+shipped_late = "offer"
+at_risk = "watch"
+storm = {{ orders = 100000000, within = "1h" }}
+backfill = "365d"
+"""
+Work = Callable[[str], Awaitable[None]]
+
+
+class NoConfig(BaseModel):
+    pass
+
+
+class Always:
+    """A policy that gives everybody the same coupon."""
+
+    def propose(self, case: Any, context: Any) -> Offer:
+        del case, context
+        return Offer(remedy=COUPON, why="benchmark", agreed=True)
+
+
+class Plugin:
+    @staticmethod
+    @hookimpl
+    def amends_policies() -> Any:
+        yield PolicySpec(name="bench", config=NoConfig, factory=lambda config: Always())
+
+
+class Requests:
+    """The four requests about one order."""
+
+    def __init__(self, url: str, now: datetime) -> None:
+        spec = Registry.load().connector("sandbox")
+        context = Context(
+            shop="bench", time_zone="Asia/Shanghai", clock=FixedClock(now), http=lambda **o: new_client(**o)
+        )
+        self.connector: Any = spec.factory(spec.config(url=url), context)  # type: ignore[misc,call-arg]
+        self.gate = asyncio.Semaphore(spec.in_flight)
+
+    async def observe(self, number: str) -> Any:
+        async with self.gate:
+            return await self.connector.order(number)
+
+    async def track(self, order: Any) -> None:
+        async with self.gate:
+            await self.connector.tracking(order)
+
+    async def message(self, number: str) -> None:
+        async with self.gate:
+            await self.connector.message(Message(key=f"m-{number}", order=number, round=1, text=TEXT))
+
+    async def grant(self, number: str) -> None:
+        async with self.gate:
+            await self.connector.grant(Grant(key=f"g-{number}", order=number, round=1, remedy=COUPON))
+
+    async def all(self, number: str) -> None:
+        await self.track(await self.observe(number))
+        await self.message(number)
+        await self.grant(number)
+
+
+async def timed(work: Work, numbers: Sequence[str]) -> dict[str, Any]:
+    began = time.perf_counter()
+    await asyncio.gather(*map(work, numbers))
+    return {"cases": len(numbers), "seconds": time.perf_counter() - began}
+
+
+async def run_amends(asked: argparse.Namespace) -> dict[str, Any]:
+    from amends.ledger import views
+    from amends.settings import Settings
+    from amends.steps.advance import advance
+    from amends.steps.intake import take_orders
+    from amends.steps.shop import Shop, open_ledger
+
+    base = asked.folder / "config/base"
+    base.mkdir(parents=True)
+    (base / "bench.toml").write_text(CONFIG.format(url=asked.url), encoding="utf-8")
+    registry = Registry.load()
+    registry.add(Plugin, name="bench")
+    settings = Settings.load(asked.folder / "config")
+    ledger = open_ledger(settings)
+    shop = await Shop.open(settings, "bench", ledger=ledger, registry=registry, clock=FixedClock(asked.now))
+    began = time.perf_counter()
+    taken = await take_orders(shop)
+    intake = time.perf_counter() - began
+    if asked.profile:
+        import cProfile
+
+        profile = cProfile.Profile()
+        profile.enable()
+    began = time.perf_counter()
+    await advance(shop)
+    seconds = time.perf_counter() - began
+    if asked.profile:
+        profile.disable()
+        profile.dump_stats(asked.profile)
+    counts = ledger.do(views.count_effects)
+    done = counts.get("grant:coupon", {}).get("confirmed", 0)
+    await shop.aclose()
+    ledger.close()
+    return {"cases": done, "seconds": seconds, "intake_orders": taken.orders, "intake_seconds": intake}
+
+
+async def run_u(asked: argparse.Namespace) -> dict[str, Any]:
+    requests = Requests(asked.url, asked.now)
+    found = await timed(requests.all, asked.numbers)
+    await requests.connector.aclose()
+    return found
+
+
+async def run_n2(asked: argparse.Namespace) -> dict[str, Any]:
+    """One Prefect task per request, all in one flow."""
+    from prefect import flow, task
+    from prefect.cache_policies import NO_CACHE
+
+    requests = Requests(asked.url, asked.now)
+    options: Any = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 3}
+    observe, track = task(**options)(requests.observe), task(**options)(requests.track)
+    message, grant = task(**options)(requests.message), task(**options)(requests.grant)
+    orders = asyncio.Semaphore(requests.gate._value)
+
+    async def one(number: str) -> None:
+        async with orders:
+            await track(await observe(number))
+            await message(number)
+            await grant(number)
+
+    @flow(name="bench-n2", persist_result=False)
+    async def everything() -> dict[str, Any]:
+        return await timed(one, asked.numbers)
+
+    found = await everything()
+    await requests.connector.aclose()
+    return found
+
+
+async def run_n1(asked: argparse.Namespace) -> dict[str, Any]:
+    """One Prefect subflow per case, its requests inside."""
+    from prefect import flow
+
+    requests = Requests(asked.url, asked.now)
+    orders = asyncio.Semaphore(requests.gate._value)
+
+    @flow(name="bench-n1-case", persist_result=False, retries=3)
+    async def case(number: str) -> None:
+        await requests.all(number)
+
+    async def one(number: str) -> None:
+        async with orders:
+            await case(number)
+
+    @flow(name="bench-n1", persist_result=False)
+    async def everything() -> dict[str, Any]:
+        return await timed(one, asked.numbers)
+
+    found = await everything()
+    await requests.connector.aclose()
+    return found
+
+
+async def run_d(asked: argparse.Namespace) -> dict[str, Any]:
+    """One DBOS workflow per case, one step per request, on DBOS' own SQLite system database."""
+    from dbos import DBOS
+
+    requests = Requests(asked.url, asked.now)
+
+    @DBOS.step()
+    async def observe(number: str) -> None:
+        await requests.track(await requests.observe(number))
+
+    @DBOS.step()
+    async def message(number: str) -> None:
+        await requests.message(number)
+
+    @DBOS.step()
+    async def grant(number: str) -> None:
+        await requests.grant(number)
+
+    @DBOS.workflow()
+    async def case(number: str) -> None:
+        await observe(number)
+        await message(number)
+        await grant(number)
+
+    DBOS(
+        config={
+            "name": "bench",
+            "system_database_url": f"sqlite:///{asked.folder / 'dbos.sqlite'}",
+            "run_admin_server": False,
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    orders = asyncio.Semaphore(requests.gate._value)
+
+    async def one(number: str) -> None:
+        async with orders:
+            await case(number)
+
+    found = await timed(one, asked.numbers)
+    await requests.connector.aclose()
+    DBOS.destroy()
+    return found
+
+
+RIVALS: dict[str, Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]] = {
+    "amends": run_amends,
+    "U": run_u,
+    "N2": run_n2,
+    "N1": run_n1,
+    "D": run_d,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", choices=RIVALS)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--now", required=True, type=datetime.fromisoformat)
+    parser.add_argument("--folder", required=True, type=Path)
+    parser.add_argument("--numbers", type=lambda file: json.loads(Path(file).read_text()), default=[])
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--prefect", help="the address of a Prefect server")
+    parser.add_argument("--profile", help="amends: write a cProfile file there; slows it")
+    asked = parser.parse_args()
+    asked.numbers = asked.numbers[: asked.limit]
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    found = asyncio.run(RIVALS[asked.name](asked))
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
