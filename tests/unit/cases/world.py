@@ -91,7 +91,7 @@ class World(Steps):
             return  # it has left the house: what became of it must be found out, whatever the order says
         assert case.order is not None and case.observed_at is not None
         assert self.at - case.observed_at <= self.terms.playbook.fresh_for, "an act on data that is not fresh"
-        if answer.step is f.Step.CONTACT and resumed is None:
+        if answer.step is f.Step.CONTACT:
             assert not case.order.after_sales.under_way, "contact while after-sales is under way"
             assert case.order.after_sales is not AfterSales.REFUNDED, "contact after a refund"
             assert case.order.status is not OrderStatus.CANCELLED, "contact after the order was cancelled"
