@@ -25,6 +25,7 @@ from amends.hooks.registry import Registry
 from amends.hooks.requests import Event
 from amends.inbox.customer import CustomerPage, Limits, Wake
 from amends.inbox.limits import Refused, read_body
+from amends.inbox.together import Together
 from amends.ledger import Ledger, Tx, inbox
 from amends.ledger.schema import meta
 from amends.settings import Settings
@@ -61,8 +62,9 @@ def inbox_app(
     if unknown:
         raise ConfigError(f"the inbox was given a shop that config does not have: {unknown[0]}")
     del registry  # the shops have all that comes from plugins
-    page = CustomerPage(ledger, shops, clock, wake, limits)
-    hooks = _Webhooks(ledger, lambda name: _verifiers(shops).get(name), clock, wake)
+    together = Together(ledger)
+    page = CustomerPage(ledger, together, shops, clock, wake, limits)
+    hooks = _Webhooks(together, lambda name: _verifiers(shops).get(name), clock, wake)
     return _app(
         [
             Route("/r/{token}", page.handle, methods=["GET", "POST"]),
@@ -77,7 +79,7 @@ def webhook_app(
     ledger: Ledger, shops: Mapping[str, Verify], clock: Clock, *, wake: Wake | None = None
 ) -> Starlette:
     """An app with `POST /webhooks/SHOP` alone, for each shop whose connector can verify its platform's webhooks."""
-    hooks = _Webhooks(ledger, shops.get, clock, wake)
+    hooks = _Webhooks(Together(ledger), shops.get, clock, wake)
     return _app([Route("/webhooks/{shop}", hooks.handle, methods=["POST"])])
 
 
@@ -96,9 +98,9 @@ class _Webhooks:
     """The handler of `/webhooks/…`. Content types differ between platforms, so none is asked for."""
 
     def __init__(
-        self, ledger: Ledger, verifier: Callable[[str], Verify | None], clock: Clock, wake: Wake | None
+        self, together: Together, verifier: Callable[[str], Verify | None], clock: Clock, wake: Wake | None
     ) -> None:
-        self.ledger, self.verifier, self.clock, self.wake = ledger, verifier, clock, wake
+        self.together, self.verifier, self.clock, self.wake = together, verifier, clock, wake
 
     async def handle(self, request: Request) -> Response:
         shop, door = request.path_params["shop"], request.path_params.get("door")
@@ -123,8 +125,8 @@ class _Webhooks:
             log.error("webhook of %s could not be verified: %s in the plugin", shop, type(error).__name__)
             return _no(503, "cannot be verified now")
         try:
-            kept = self.ledger.run(inbox.receive, shop, arrivals(events), self.clock.now())
-            await asyncio.wait_for(kept, PATIENCE)
+            new, now = arrivals(events), self.clock.now()
+            await asyncio.wait_for(self.together.run(lambda tx: inbox.receive(tx, shop, new, now)), PATIENCE)
         except (LedgerError, TimeoutError) as error:
             log.error("webhook of %s not kept: %s", shop, type(error).__name__)
             return _no(503, "try again later")

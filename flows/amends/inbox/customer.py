@@ -21,6 +21,7 @@ from amends.inbox import pages, replies
 from amends.inbox.choices import Choices, choices, end_of
 from amends.inbox.limits import RateLimit, Refused, read_body
 from amends.inbox.replies import Choice, Seen, Standing
+from amends.inbox.together import Together
 from amends.inbox.words import Words, language
 from amends.ledger import Ledger
 from amends.steps.links import Links, Ticket
@@ -66,9 +67,10 @@ class CustomerPage:
     """The handlers of `/r/{token}`. The token is the secret, so the form needs neither cookie nor script."""
 
     def __init__(
-        self, ledger: Ledger, shops: Mapping[str, Shop], clock: Clock, wake: Wake | None = None, limits: Limits | None = None
+        self, ledger: Ledger, together: Together, shops: Mapping[str, Shop], clock: Clock, wake: Wake | None = None,
+        limits: Limits | None = None,
     ) -> None:  # fmt: skip
-        self.ledger, self.shops, self.clock = ledger, shops, clock
+        self.ledger, self.together, self.shops, self.clock = ledger, together, shops, clock
         self.links, self.wake, self.limits = Links(ledger.vault), wake, limits or Limits()
 
     async def handle(self, request: Request) -> Response:
@@ -114,7 +116,9 @@ class CustomerPage:
         allowed = choices(shop, seen, situation, zone)
         try:
             choice = self._choice(form, allowed, t, seen)
-            written, after = await self.ledger.run(replies.answer, ticket, self.shops, choice, now)
+            written, after = await self.together.run(
+                lambda tx: replies.answer(tx, ticket, self.shops, choice, now)
+            )
             if not written and after.standing is Standing.OPEN:
                 raise Wrong("error-shipped")  # they left between our two looks
         except Wrong as wrong:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,10 +24,14 @@ from amends.steps.shop import Shop
 
 POLL = 1.0
 """Seconds between looks for due cases that nobody told us of."""
-DUE_BATCH = 40
+DUE_BATCH = 20
 """Due cases taken at once: few, so that a reply never waits long for the ledger."""
+PATIENCE = 1.0
+"""Seconds for which due cases let replies go first, batch by batch; then it is their turn."""
 AT_ONCE = 4
 """Batches of woken cases of one shop under way together, so that one slow answer does not keep the next reply."""
+STUCK = 0.3
+"""Seconds after which the next batch no longer waits for the one under way: in few large batches the disk is asked less."""
 LATER = 0.1
 """Seconds until a woken case that somebody else holds is tried again."""
 LONGEST_PAUSE = 30.0
@@ -41,6 +46,7 @@ class _Woken:
     ids: set[int] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
     running: int = 0
+    began: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.ids or self.numbers)
@@ -102,15 +108,23 @@ class Dispatcher:
                 await self._either(self._stir)
                 self._stir.clear()
                 for name, woken in self._woken.items():
-                    if woken and woken.running < AT_ONCE and name in self.shops and not self._stopping:
-                        taken, woken.ids, woken.numbers = (woken.ids, woken.numbers), set(), set()
-                        woken.running += 1
-                        self._start(self._advance_woken(name, woken, *taken))
+                    if woken and name in self.shops and not self._stopping:
+                        self._begin(name, woken)
         finally:
             self._stopping = True
             self._ended.set()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._running = False
+
+    def _begin(self, name: str, woken: _Woken) -> None:
+        """Start a batch of what is woken, unless one is under way that should end first."""
+        now = time.monotonic()
+        if woken.running and (woken.running >= AT_ONCE or now - woken.began < STUCK):
+            asyncio.get_running_loop().call_later(STUCK / 4, self._stir.set)
+            return
+        ids, numbers, woken.ids, woken.numbers = woken.ids, woken.numbers, set(), set()
+        woken.running, woken.began = woken.running + 1, now
+        self._start(self._advance_woken(name, woken, ids, numbers))
 
     def _note(self, shop: str, ids: Iterable[int], numbers: Iterable[str]) -> None:
         woken = self._woken.setdefault(shop, _Woken())
@@ -122,6 +136,10 @@ class Dispatcher:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def _busy(self) -> bool:
+        return any(woken or woken.running for woken in self._woken.values())
 
     async def _either(self, event: asyncio.Event) -> None:
         """Wait for the event, or the end."""
@@ -190,6 +208,9 @@ class Dispatcher:
             if done.issuperset(ids):
                 return
             done.update(ids)
+            until = time.monotonic() + PATIENCE
+            while self._busy and time.monotonic() < until and not self._stopping:
+                await self._rest(STUCK / 4)
             await self._advance(name, ids)
 
     async def _advance(self, name: str, ids: Sequence[int]) -> None:

@@ -201,10 +201,9 @@ async def test_answered_only_after_the_commit() -> None:
 
         async def slow(work: Any, *args: Any, **more: Any) -> Any:
             found = await run(work, *args, **more)
-            if work is kept.receive:
-                await asyncio.sleep(0.2)
-                assert inbox.woken == []
-                committed.set()
+            await asyncio.sleep(0.2)
+            assert inbox.woken == [] and len(inbox.shop.do(kept.waiting, "stall", [1])[1]) == 1
+            committed.set()
             return found
 
         inbox.shop.ledger.run = slow  # type: ignore[method-assign, assignment]
