@@ -55,7 +55,8 @@ class Draft:
     @property
     def key(self) -> str:
         """Deterministic: shop, order, generation, step, round and kind; never random, never the time."""
-        parts = [self.shop, self.number, f"g{self.generation}", self.step.value, str(self.round), self.kind]
+        named = [part.replace("%", "%25").replace("/", "%2F") for part in (self.shop, self.number)]
+        parts = [*named, f"g{self.generation}", self.step.value, str(self.round), self.kind]
         return "/".join([*parts, self.detail] if self.detail else parts)
 
 
