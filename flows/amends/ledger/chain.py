@@ -135,16 +135,24 @@ def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
     if tx.postgres and len(known) < len(changes):  # there is no row to lock yet
         tx.execute(select(func.pg_advisory_xact_lock(_FIRST)))
         known = {row.bucket: row for row in tx.execute(tx.locked(query))}
+    moved, first = [], []
     for bucket, (new_cases, new_facts, digest) in sorted(changes.items()):
         row = known.get(bucket)
         sums = (new_cases, new_facts, digest)
         if row is not None:
             sums = (row.cases + new_cases, row.facts + new_facts, _xor(row.digest, digest))
-        values = {"cases": sums[0], "facts": sums[1], "digest": sums[2], "mac": _total_mac(tx, bucket, *sums)}
+        values = dict(zip(("cases", "facts", "digest"), sums, strict=True))
+        values["mac"] = _total_mac(tx, bucket, *sums)
         if row is None:
-            tx.execute(insert(totals).values(bucket=bucket, **values))
+            first.append({"bucket": bucket, **values})
         else:
-            tx.execute(update(totals).where(totals.c.bucket == bucket).values(**values))
+            moved.append({"b": bucket, **values})
+    if first:
+        tx.execute(insert(totals), first)
+    if moved:
+        names = ("cases", "facts", "digest", "mac")
+        statement = update(totals).where(totals.c.bucket == bindparam("b"))
+        tx.execute(statement.values(**{name: bindparam(name) for name in names}), moved)
 
 
 def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:

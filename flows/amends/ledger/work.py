@@ -166,6 +166,7 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
         return {}
     state = _leased(tx, [p.claim for p in plans])
     blocks = holds.current(tx, plans[0].claim.shop)
+    known = effects.by_key(tx, [draft.key for item in plans for draft in item.drafts])
     answer: dict[int, dict[str, effects.Effect] | Refusal] = {}
     good: list[Plan] = []
     for item in plans:
@@ -183,7 +184,6 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
         if block is not None:
             answer[claim_.id] = Refusal("held", str(block))
             continue
-        known = effects.by_key(tx, [draft.key for draft in item.drafts])
         fresh = any(
             d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts
         )
