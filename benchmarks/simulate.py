@@ -116,7 +116,11 @@ class BackOffice:
         remedy = more.get("remedy")
         kind = f"grant:{remedy.kind}" if op == "grant" and remedy else op
         done = self._market.seen(order, kind, round=round)
-        return self._market.receipt(done[0]) if done else self._market.back_office(order, op, round=round, **more)
+        return (
+            self._market.receipt(done[0])
+            if done
+            else self._market.back_office(order, op, round=round, **more)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ class Result:
     faults_of_ours: int = 0
     hash: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -168,10 +173,11 @@ class Result:
 
 def simulate(asked: Simulation, folder: Path, say: Callable[[str], None] = lambda text: None) -> Result:
     """Live through it in a fresh ledger in `folder`; answers with what the ledger and the journal say."""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     with asyncio.Runner(loop_factory=Instant) as runner:
         result = runner.run(_live(asked, folder, say))
     result.seconds = round(time.perf_counter() - began, 1)
+    result.cpu_seconds = round(time.process_time() - used, 1)
     return result
 
 
@@ -195,7 +201,9 @@ async def _live(asked: Simulation, folder: Path, say: Callable[[str], None]) -> 
             summary = await sweep(shop)
             result.wrong += [problem for problem in summary.problems if _is_ours(problem)]
             did = ledger.do(_people, market, now)
-            say(f"day {number / 4 + 1:5.2f}: {summary.cases} cases moved, {summary.closed} closed, {did} acts by people")
+            say(
+                f"day {number / 4 + 1:5.2f}: {summary.cases} cases moved, {summary.closed} closed, {did} acts by people"
+            )
         await _judge(result, shop, market)
     finally:
         await shop.aclose()
@@ -245,7 +253,7 @@ def _settings(asked: Simulation) -> Settings:
 
 def _is_ours(problem: str) -> bool:
     """Whether a sweep's problem is a fault of ours, not one that the sandbox makes on purpose."""
-    return "on purpose" not in problem and "did not answer" not in problem
+    return not any(words in problem for words in ("on purpose", "did not answer", "asked for a pause"))
 
 
 async def _judge(result: Result, shop: Shop, market: Marketplace) -> None:
@@ -254,7 +262,9 @@ async def _judge(result: Result, shop: Shop, market: Marketplace) -> None:
     told = judge.judgement(found, market.entries, shop, seed=market.seed, now=now, seconds=0.0)
     losses = judge.lost(found, market.entries, now)
     twice = duplicates(market.entries)
-    result.cases, result.outcomes, result.stages = (told["cases"][name] for name in ("total", "outcomes", "stages"))
+    result.cases, result.outcomes, result.stages = (
+        told["cases"][name] for name in ("total", "outcomes", "stages")
+    )
     result.effects, result.quarantined = len(found.effects), found.quarantined
     result.duplicates, result.lost, result.broken = len(twice), len(losses), found.chains.broken
     result.faults_of_ours = len(result.wrong)
@@ -272,7 +282,15 @@ def memory() -> str | None:
 def ledger_hash(tx: Tx) -> tuple[int, str]:
     """How many facts there are, and a hash over all of them in order, everything included."""
     seal, count = hashlib.sha256(), 0
-    columns = (facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body, facts.c.hash)
+    columns = (
+        facts.c.case_id,
+        facts.c.seq,
+        facts.c.at,
+        facts.c.kind,
+        facts.c.actor,
+        facts.c.body,
+        facts.c.hash,
+    )
     for row in tx.execute(select(*columns).order_by(facts.c.case_id, facts.c.seq)):
         count += 1
         seal.update(repr(tuple(row)).encode())
@@ -283,7 +301,9 @@ def main() -> int:
     """Run one simulation for the command line."""
     usual = Simulation()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cases", type=int, default=usual.cases, help="about so many cases; orders are made to fit")
+    parser.add_argument(
+        "--cases", type=int, default=usual.cases, help="about so many cases; orders are made to fit"
+    )
     parser.add_argument("--days", type=int, default=usual.days)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--faults", default=usual.faults, help="a preset (none, demo, heavy) or p_429=0.1,…")

@@ -26,8 +26,11 @@ R = TypeVar("R")
 
 FAILURES = 10
 """Calls in a row that found nobody, or no answer, after which the breaker opens for the shop."""
-PATIENCE = 2.0
-"""Seconds that a call waits for the end of a pause; a longer one is the caller's to turn into a due time."""
+PATIENCE = 3.0
+"""Seconds that a call waits for the end of a pause; a longer one is the caller's to turn into a due time.
+
+More than the steps' own patience, so that a pause that one call waits for is waited for by all.
+"""
 FRESH = 0.25
 """Seconds after which what the ledger says about pauses is read again."""
 _DOWN = (Unavailable, TimedOut, Unreachable)
