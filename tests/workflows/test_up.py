@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -151,6 +153,25 @@ def test_up_serves_and_ends_and_starts_again_after_kill_9(merchant: Path, starte
     (sweep,) = post(api, "/deployments/filter", {"deployments": {"name": {"any_": ["sweep-east"]}}})
     assert not sweep["paused"], "what Ctrl-C paused goes on"
     assert third.interrupt() == 0, third.log.read_text()
+
+
+def test_missed_sweeps_are_caught_up_once() -> None:
+    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+    def run(id_: int, deployment: str, minutes: int | None, auto: bool = True) -> SimpleNamespace:
+        due = None if minutes is None else now + timedelta(minutes=minutes)
+        return SimpleNamespace(id=id_, deployment_id=deployment, expected_start_time=due, auto_scheduled=auto)
+
+    runs = [
+        run(1, "a", -10),
+        run(2, "a", -30),
+        run(3, "a", -20),
+        run(4, "b", -5),
+        run(5, "a", 10),
+        run(6, "c", None),
+    ]
+    by_hand = run(7, "a", -40, auto=False)  # somebody asked for this very run
+    assert sorted(up.missed([*runs, by_hand], now)) == [2, 3]
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -102,14 +102,15 @@ async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit:
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
     settings.prepare_state()
+    if with_inbox:
+        _can_listen(settings)  # a port that is taken shows at once, not after Prefect's start
     async with contextlib.AsyncExitStack() as stack:
-        inbox = await _inbox(settings, stop, stack) if with_inbox else None
         url = workflows.configured_url()
         env = dict(os.environ)
         server = None
         if not url:
             server = workflows.LastingServer(_home(settings), port)
-            stack.callback(server.stop)
+            stack.callback(server.__exit__, None, None, None)
             say("Prefect's server is starting…")
             starting = asyncio.create_task(asyncio.to_thread(server.start))
             while not starting.done() and not stop.is_set():
@@ -120,10 +121,12 @@ async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit:
                     await starting
                 return
             await starting
+            server.use()  # for secrets that config keeps in blocks
             env = server.environment()
+        inbox = await _inbox(settings, stop, stack) if with_inbox else None
         log = settings.state_dir / "runner.log"
         runner = workflows.RunnerProcess(settings, env, log=log, limit=limit, alone=server is not None)
-        stack.callback(_stopped, runner)
+        stack.push_async_callback(_stopped, runner)
         runner.start()
         say(f"Prefect:  {server.ui_url if server else url}")
         if inbox is not None:
@@ -131,16 +134,25 @@ async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit:
         await _watch(runner, server, stop)
 
 
-def _stopped(runner: RunnerProcess) -> None:
+async def _stopped(runner: RunnerProcess) -> None:
     say("stopping…")
-    runner.stop()
+    await asyncio.to_thread(runner.stop)  # the inbox finishes what it was asked meanwhile
+
+
+def _can_listen(settings: Settings) -> None:
+    from amends.inbox.resident import bind
+
+    bind(settings.inbox.host, settings.inbox.port).close()
 
 
 async def _inbox(settings: Settings, stop: asyncio.Event, stack: contextlib.AsyncExitStack) -> str:
     """Host inbox and dispatcher in this process; answers with the inbox's address."""
     from amends.inbox.resident import Resident
+    from amends.settings import Settings
     from amends.steps.shop import open_ledger
+    from amends.workflows.blocks import read_block
 
+    settings = Settings.load(settings.path, blocks=read_block)
     ledger = open_ledger(settings)
     stack.push_async_callback(ledger.aclose)
     resident = await Resident.open(settings, open_registry(settings), ledger)

@@ -184,19 +184,23 @@ async def tidy(names: Sequence[str], *, alone: bool) -> None:
                     message="its process was gone when amends started; the next sweep settles it"
                 )
                 await client.set_flow_run_state(run.id, gone, force=True)
-        late: dict[Any, list[Any]] = {}
-        now = datetime.now(UTC)
         found = await client.read_flow_runs(
             deployment_filter=there, flow_run_filter=which(StateType.SCHEDULED)
         )
-        for run in found:
-            due = run.expected_start_time
-            if run.auto_scheduled and due is not None and due < now:
-                late.setdefault(run.deployment_id, []).append((due, run.id))
-        for runs in late.values():
-            for _, id_ in sorted(runs, key=lambda one: one[0])[:-1]:
-                skipped: Any = Cancelled(name="Skipped", message="missed; one later sweep does its work")
-                await client.set_flow_run_state(id_, skipped, force=True)
+        for id_ in missed(found, datetime.now(UTC)):
+            skipped: Any = Cancelled(name="Skipped", message="missed; one later sweep does its work")
+            await client.set_flow_run_state(id_, skipped, force=True)
+
+
+def missed(runs: Sequence[Any], now: datetime) -> list[Any]:
+    """The ids of scheduled runs that are past due, but for the newest of each deployment."""
+    late: dict[Any, list[Any]] = {}
+    for run in runs:
+        if run.auto_scheduled and run.expected_start_time is not None and run.expected_start_time < now:
+            late.setdefault(run.deployment_id, []).append(run)
+    return [
+        run.id for some in late.values() for run in sorted(some, key=lambda one: one.expected_start_time)[:-1]
+    ]
 
 
 def _end_with(parent: int) -> None:
