@@ -82,7 +82,7 @@ def _read(
     settings: Settings, shops: list[str], since: date | None, until: date | None, now: str | None
 ) -> list[Report]:
     from amends.settings import rule_book
-    from amends.steps.report import report as count
+    from amends.steps.report import count, read, span_of
 
     if not shops:
         raise ConfigError("there is no shop to report on", hint="Add a table [shops.NAME].")
@@ -91,12 +91,9 @@ def _read(
         found = []
         for name in shops:
             at = now_of(now, settings, name)
-            zone = settings.shop(name).zone
-            last = until or at.astimezone(zone).date()
-            if since is not None and since > last:
-                raise typer.BadParameter(f"{since} lies after {last}", param_hint="--since")
+            span = span_of(settings.shop(name).zone, at, since, until)
             rules = rule_book(settings, name, registry)
-            found.append(ledger.do(count, name, zone=zone, rules=rules, now=at, since=since, until=last))
+            found.append(count(ledger.do(read, name, span), span, rules=rules, now=at))
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -25,7 +25,7 @@ from amends.ledger import Tx
 from amends.ledger.schema import cases, effects, facts, maybe_moment, moment, orders, tasks, ticks
 from amends.steps.report_numbers import FUNNEL, Amounts, Cause, Customer, Day, Limit, Report
 
-__all__ = ["FUNNEL", "Amounts", "Report", "report"]
+__all__ = ["FUNNEL", "Amounts", "Report", "Rows", "Span", "count", "read", "report", "span_of"]
 
 CAUSES = ("sku", "warehouse", "carrier")
 TOP = 10
@@ -62,7 +62,30 @@ class _Case:
 def report(
     tx: Tx, shop: str, *, zone: tzinfo, rules: RuleBook, now: datetime, since: date | None = None, until: date | None = None
 ) -> Report:  # fmt: skip
-    """Count one shop's days; without `since` the last 30, without `until` up to today. Raises `InputError` for no span."""
+    """Read and count in one; a large shop is better read first and counted outside the transaction."""
+    span = span_of(zone, now, since, until)
+    return count(read(tx, shop, span), span, rules=rules, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days of a zone, both ends included."""
+
+    zone: tzinfo
+    since: date
+    until: date
+
+    @property
+    def begin(self) -> datetime:
+        return datetime.combine(self.since, time(), self.zone).astimezone(UTC)
+
+    @property
+    def end(self) -> datetime:
+        return datetime.combine(self.until + timedelta(days=1), time(), self.zone).astimezone(UTC)
+
+
+def span_of(zone: tzinfo, now: datetime, since: date | None = None, until: date | None = None) -> Span:
+    """Without `since` the last 30 days, without `until` up to today. Raises `InputError` for no span."""
     until = until or now.astimezone(zone).date()
     if not 2000 <= until.year < 9000:
         raise InputError(f"no shop has days such as {until}", hint="Give days such as 2026-03-01.")
@@ -72,36 +95,106 @@ def report(
             f"{since} to {until} is no span to report on",
             hint=f"The first day comes first, and at most {LONGEST} days make a report.",
         )
-    found = Report(shop, str(zone), since, until, now.astimezone(UTC), _limit(rules, until))
-    days = {
-        since + timedelta(days=n): Day(since + timedelta(days=n)) for n in range((until - since).days + 1)
-    }
-    found.days = list(days.values())
-    span = _Span(zone, days)
-    known = _cases(tx, shop, span.begin, span.end)
-    newest = {one.number: one for one in sorted(known, key=lambda one: one.generation)}
-    verdicts = _orders(tx, found, span, newest, rules)
-    for one in known:
-        _count_case(found, span, one)
-    _penalties(found, span, newest.values(), verdicts)
-    _hours(found, span, known)
-    _count_tasks(tx, found, span)
-    _count_effects(tx, found, span)
-    return found
+    return Span(zone, since, until)
 
 
 @dataclass(slots=True)
-class _Span:
+class Rows:
+    """What is read from the ledger, as it is stored."""
+
+    shop: str
+    cases: Sequence[Any]
+    facts: Sequence[Any]
+    orders: list[str]
+    tasks: Sequence[Any]
+    tasks_done: int
+    effects: Sequence[Any]
+
+
+def read(tx: Tx, shop: str, span: Span) -> Rows:
+    """Read all that bears on these days, quickly: on SQLite nobody writes meanwhile."""
+    mine = (
+        (cases.c.shop == shop)
+        & (cases.c.opened_at < ticks(span.end))
+        & or_(cases.c.closed_at.is_(None), cases.c.closed_at >= ticks(span.begin))
+    )
+    columns = (
+        cases.c.id,
+        cases.c.number,
+        cases.c.generation,
+        cases.c.opened_at,
+        cases.c.closed_at,
+        cases.c.outcome,
+    )
+    known = tx.execute(select(*columns).where(mine)).all()
+    said = (
+        select(facts.c.case_id, facts.c.at, facts.c.kind, facts.c.body)
+        .join(cases, cases.c.id == facts.c.case_id)
+        .where(mine, facts.c.kind.in_(_READ))
+        .order_by(facts.c.case_id, facts.c.seq)
+    )
+    done = select(func.count()).select_from(tasks).where(
+        tasks.c.shop == shop, tasks.c.done_at >= ticks(span.begin), tasks.c.done_at < ticks(span.end)
+    )  # fmt: skip
+    waiting = select(tasks.c.kind, tasks.c.due_at).where(tasks.c.shop == shop, tasks.c.done_at.is_(None))
+    acts = (
+        select(effects.c.kind, effects.c.state, func.count())
+        .where(
+            effects.c.shop == shop,
+            effects.c.planned_at >= ticks(span.begin),
+            effects.c.planned_at < ticks(span.end),
+        )
+        .group_by(effects.c.kind, effects.c.state)
+        .order_by(effects.c.kind, effects.c.state)
+    )
+    return Rows(
+        shop, known, tx.execute(said).all(), _snapshots(tx, shop, span, {row.number for row in known}),
+        tx.execute(waiting).all(), int(tx.execute(done).scalar() or 0), tx.execute(acts).all(),
+    )  # fmt: skip
+
+
+def _snapshots(tx: Tx, shop: str, span: Span, known: set[str]) -> list[str]:
+    """Orders that may be due in these days (the stored deadline is never before the platform's), and those of cases."""
+    may = or_(orders.c.ship_by.is_(None), orders.c.ship_by >= ticks(span.begin))
+    query = select(orders.c.number, orders.c.snapshot).where(
+        orders.c.shop == shop, orders.c.placed_at < ticks(span.end)
+    )
+    found = {row.number: row.snapshot for row in tx.execute(query.where(may))}
+    rest = sorted(known - found.keys())
+    for start in range(0, len(rest), 400):
+        part = query.where(orders.c.number.in_(rest[start : start + 400]))
+        found |= {row.number: row.snapshot for row in tx.execute(part)}
+    return list(found.values())
+
+
+def count(rows: Rows, span: Span, *, rules: RuleBook, now: datetime) -> Report:
+    """Count what was read, as things stand at `now`."""
+    found = Report(
+        rows.shop, str(span.zone), span.since, span.until, now.astimezone(UTC), _limit(rules, span.until)
+    )
+    length = (span.until - span.since).days + 1
+    days = _Days(span.zone, {(day := span.since + timedelta(days=n)): Day(day) for n in range(length)})
+    found.days = list(days.days.values())
+    known = _cases(rows)
+    newest = {one.number: one for one in sorted(known, key=lambda one: one.generation)}
+    verdicts = _orders(rows, found, days, newest, rules)
+    for one in known:
+        _count_case(found, days, one)
+    _penalties(found, days, newest.values(), verdicts)
+    _hours(found, days, known)
+    waiting = Counter[str](row.kind for row in rows.tasks)
+    found.tasks_open, found.tasks_by_kind = waiting.total(), dict(sorted(waiting.items()))
+    found.tasks_overdue = sum(row.due_at <= ticks(found.now) for row in rows.tasks)
+    found.tasks_done = rows.tasks_done
+    for kind, state, number in rows.effects:
+        found.effects.setdefault(kind, {})[state] = int(number)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
     zone: tzinfo
     days: Mapping[date, Day]
-
-    @property
-    def begin(self) -> datetime:
-        return datetime.combine(min(self.days), time(), self.zone).astimezone(UTC)
-
-    @property
-    def end(self) -> datetime:
-        return datetime.combine(max(self.days) + timedelta(days=1), time(), self.zone).astimezone(UTC)
 
     def day(self, at: datetime | None) -> Day | None:
         return None if at is None else self.days.get(at.astimezone(self.zone).date())
@@ -116,24 +209,12 @@ def _limit(rules: RuleBook, on: date) -> Limit | None:
     return Limit(row.value, row.when, row.source, row.confidence.value)
 
 
-def _cases(tx: Tx, shop: str, begin: datetime, end: datetime) -> list[_Case]:
-    """Every case that was open at some time of these days."""
-    mine = (
-        (cases.c.shop == shop)
-        & (cases.c.opened_at < ticks(end))
-        & or_(cases.c.closed_at.is_(None), cases.c.closed_at >= ticks(begin))
-    )
+def _cases(rows: Rows) -> list[_Case]:
     found = {
         row.id: _Case(row.id, row.number, row.generation, moment(row.opened_at), maybe_moment(row.closed_at), row.outcome)
-        for row in tx.execute(select(cases).where(mine))
+        for row in rows.cases
     }  # fmt: skip
-    query = (
-        select(facts.c.case_id, facts.c.at, facts.c.kind, facts.c.body)
-        .join(cases, cases.c.id == facts.c.case_id)
-        .where(mine, facts.c.kind.in_(_READ))
-        .order_by(facts.c.case_id, facts.c.seq)
-    )
-    for row in tx.execute(query):
+    for row in rows.facts:
         _hear(found[row.case_id], moment(row.at), row.kind, json.loads(row.body))
     return list(found.values())
 
@@ -167,14 +248,14 @@ def _hear(case: _Case, at: datetime, kind: str, body: dict[str, Any]) -> None:
 
 
 def _orders(
-    tx: Tx, found: Report, span: _Span, known: Mapping[str, _Case], rules: RuleBook
+    rows: Rows, found: Report, span: _Days, known: Mapping[str, _Case], rules: RuleBook
 ) -> dict[str, Lateness]:
     """Count orders by deadline; answers with how those of known cases stand by the platform's own deadline."""
     verdicts: dict[str, Lateness] = {}
     causes: dict[str, dict[str, Cause]] = {name: {} for name in CAUSES}
     late_days: dict[tuple[str, str], set[date]] = defaultdict(set)
     customers: dict[str, list[str]] = defaultdict(list)
-    for order in _read_orders(tx, found.shop, span, known):
+    for order in map(Order.model_validate_json, rows.orders):
         case = known.get(order.number)
         verdict = judge(order, now=found.now, rules=rules, agreed=case.extended if case else None)
         if case is not None:
@@ -202,11 +283,11 @@ def _orders(
             case.late = True  # by the platform's own deadline, whatever date the customer agreed to
         if late and order.customer:
             customers[order.customer].append(order.number)
-    for kind, rows in causes.items():
-        for row in rows.values():
+    for kind, named in causes.items():
+        for row in named.values():
             row.days = len(late_days[kind, row.name])
         ranked = sorted(
-            (row for row in rows.values() if row.share.late),
+            (row for row in named.values() if row.share.late),
             key=lambda row: (-row.share.late, row.share.due, row.name),
         )
         found.causes[kind], found.causes_total[kind] = ranked[:TOP], len(ranked)
@@ -219,22 +300,6 @@ def _orders(
     return verdicts
 
 
-def _read_orders(tx: Tx, shop: str, span: _Span, known: Mapping[str, _Case]) -> Iterator[Order]:
-    """Orders that may be due in these days (the stored deadline is never before the platform's), and those of cases."""
-    may = or_(orders.c.ship_by.is_(None), orders.c.ship_by >= ticks(span.begin))
-    query = select(orders.c.number, orders.c.snapshot).where(
-        orders.c.shop == shop, orders.c.placed_at < ticks(span.end)
-    )
-    seen = set()
-    for row in tx.execute(query.where(may)):
-        seen.add(row.number)
-        yield Order.model_validate_json(row.snapshot)
-    rest = sorted(set(known) - seen)
-    for start in range(0, len(rest), 400):
-        for row in tx.execute(query.where(orders.c.number.in_(rest[start : start + 400]))):
-            yield Order.model_validate_json(row.snapshot)
-
-
 def _behind(verdict: Lateness) -> bool:
     """Not shipped in time. A parcel that stalls on its way may have been shipped in time."""
     return verdict.state.late and verdict.late_by is not None and verdict.late_by > timedelta(0)
@@ -245,7 +310,7 @@ def _causes_of(order: Order) -> list[tuple[str, str]]:
     return [*(("sku", sku) for sku in skus), ("warehouse", order.warehouse), ("carrier", order.carrier)]
 
 
-def _count_case(found: Report, span: _Span, case: _Case) -> None:
+def _count_case(found: Report, span: _Days, case: _Case) -> None:
     found.open += case.outcome is None
     opened, closed = span.day(case.opened_at), span.day(case.closed_at)
     if opened is not None:
@@ -284,7 +349,7 @@ def _add(sums: Amounts, amount: Money) -> None:
     sums[amount.currency] = sums[amount.currency] + amount if amount.currency in sums else amount
 
 
-def _penalties(found: Report, span: _Span, newest: Iterable[_Case], verdicts: Mapping[str, Lateness]) -> None:
+def _penalties(found: Report, span: _Days, newest: Iterable[_Case], verdicts: Mapping[str, Lateness]) -> None:
     for case in newest:
         verdict = verdicts.get(case.number)
         if case.penalty is None or verdict is None:
@@ -298,7 +363,7 @@ def _penalties(found: Report, span: _Span, newest: Iterable[_Case], verdicts: Ma
                 _add(found.penalty.avoided, case.penalty)
 
 
-def _hours(found: Report, span: _Span, known: Iterable[_Case]) -> None:
+def _hours(found: Report, span: _Days, known: Iterable[_Case]) -> None:
     taken = sorted(
         (case.closed_at - case.opened_at).total_seconds() / 3600
         for case in known
@@ -309,34 +374,3 @@ def _hours(found: Report, span: _Span, known: Iterable[_Case]) -> None:
         median = taken[half] if len(taken) % 2 else (taken[half - 1] + taken[half]) / 2
         found.hours_median = round(median, 2)
         found.hours_p90 = round(taken[math.ceil(0.9 * len(taken)) - 1], 2)
-
-
-def _count_tasks(tx: Tx, found: Report, span: _Span) -> None:
-    mine = tasks.c.shop == found.shop
-    open_ = Counter[str]()
-    for kind, due_at in tx.execute(
-        select(tasks.c.kind, tasks.c.due_at).where(mine, tasks.c.done_at.is_(None))
-    ):
-        open_[kind] += 1
-        found.tasks_overdue += due_at <= ticks(found.now)
-    found.tasks_open, found.tasks_by_kind = open_.total(), dict(sorted(open_.items()))
-    done = select(func.count()).select_from(tasks).where(
-        mine, tasks.c.done_at >= ticks(span.begin), tasks.c.done_at < ticks(span.end)
-    )  # fmt: skip
-    found.tasks_done = int(tx.execute(done).scalar() or 0)
-
-
-def _count_effects(tx: Tx, found: Report, span: _Span) -> None:
-    """Acts planned in these days, by kind and state."""
-    query = (
-        select(effects.c.kind, effects.c.state, func.count())
-        .where(
-            effects.c.shop == found.shop,
-            effects.c.planned_at >= ticks(span.begin),
-            effects.c.planned_at < ticks(span.end),
-        )
-        .group_by(effects.c.kind, effects.c.state)
-        .order_by(effects.c.kind, effects.c.state)
-    )
-    for kind, state, count in tx.execute(query).all():
-        found.effects.setdefault(kind, {})[state] = int(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,10 @@ async def report(
         registry = Registry.load(allow=settings.plugins.allow, deny=settings.plugins.deny)
         rules = rule_book(settings, shop, registry)
         at = now or SystemClock().now()
+        span = steps.span_of(zone, at, since, until)
         async with opened_ledger(settings) as ledger:
-            found = await ledger.run(
-                steps.report, shop, zone=zone, rules=rules, now=at, since=since, until=until
-            )
+            rows = await ledger.run(steps.read, shop, span)
+        found = await asyncio.to_thread(steps.count, rows, span, rules=rules, now=at)
         file = write(settings, found, language or settings.shop(shop).language or "en")
         await _publish(found, file)
     return _ended(found)  # type: ignore[return-value]  # Prefect unpacks a state that a flow returns: callers get its data

@@ -43,7 +43,7 @@ def test_a_page_in_both_languages(swept: Merchant, tmp_path: Path, language: str
     ("words", "said"),
     [
         (("--since", "yesterday"), "is no day such as"),
-        (("--since", "2026-03-12", "--until", "2026-03-01"), "lies after"),
+        (("--since", "2026-03-12", "--until", "2026-03-01"), "at most 3660 days"),
         (("--since", "0001-01-01"), "at most 3660 days"),
         (("--until", "9999-12-31"), "no shop has days such as"),
         (("--shop", "nosuch"), "nosuch"),
