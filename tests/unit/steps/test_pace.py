@@ -222,21 +222,28 @@ from amends.clock import SystemClock
 from amends.ledger import Ledger, Vault
 from amends.steps.pace import Pace
 
-async def main(url, port, rate, burst, begin, end):
+async def main(url, port, rate, burst, seconds):
     pace = Pace(Ledger.open(url, Vault(b"k" * 32)), "flagship", SystemClock(), {"woo": (rate, burst)})
+    print("ready", flush=True)
+    sys.stdin.readline()
+    end = time.monotonic() + seconds
+
     async def one():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
         async def ask():
-            writer.write(b"x"); await writer.drain(); await reader.readexactly(1)
-        while time.time() < end:
+            writer.write(b"x")
+            await writer.drain()
+            await reader.readexactly(1)
+
+        while time.monotonic() < end:
             await pace.call("woo", ask)
         writer.close()
-    await asyncio.sleep(begin - time.time())
+
     await asyncio.gather(*(one() for _ in range(8)))
 
-url, port, *numbers = sys.argv[1:]
-rate, burst, begin, end = map(float, numbers)
-asyncio.run(main(url, int(port), rate, int(burst), begin, end))
+url, port, rate, burst, seconds = sys.argv[1:]
+asyncio.run(main(url, int(port), float(rate), int(burst), float(seconds)))
 """
 
 
@@ -271,14 +278,15 @@ async def test_four_processes_use_the_quota_and_keep_it_in_every_window(
     url, arrived = f"sqlite:///{tmp_path / 'ledger.db'}", list[float]()
     Ledger.open(url, KEY).close()
     async with counting(arrived) as port:
-        begin = time.time() + 2.5
-        end, ended = (
-            begin + 6.0,
-            time.monotonic() + 7.5,
-        )  # counted until a second before the first of them stops
-        command = [sys.executable, "-c", WORKER, url, str(port), str(rate), str(burst), str(begin), str(end)]
-        workers = [await asyncio.create_subprocess_exec(*command) for _ in range(4)]
-        assert await asyncio.wait_for(asyncio.gather(*(worker.wait() for worker in workers)), 30) == [0] * 4
+        command = [sys.executable, "-c", WORKER, url, str(port), str(rate), str(burst), "6"]
+        pipe = asyncio.subprocess.PIPE
+        workers = [await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe) for _ in range(4)]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert await asyncio.wait_for(worker.stdout.readline(), 60) == b"ready\n"
+        ended = time.monotonic() + 5.0  # counted until a second before the first of them stops
+        await asyncio.gather(*(asyncio.wait_for(worker.communicate(b"go\n"), 60) for worker in workers))
+        assert [worker.returncode for worker in workers] == [0] * 4
     begun = arrived[0] + 1.0  # the first second holds the burst besides
     used = sum(begun < at <= ended for at in arrived) / (rate * (ended - begun))
     worst = most_beyond(arrived, rate)
