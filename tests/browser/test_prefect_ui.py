@@ -70,7 +70,7 @@ def up(merchant: Path) -> Iterator[Up]:
 
 @pytest.fixture
 def page(up: Up) -> Iterator[Browser]:
-    with browser(width=1400, height=1100) as found:
+    with browser(width=1400, height=1200) as found:
         yield found
 
 
@@ -161,7 +161,7 @@ def test_an_approval_by_clicking_moves_the_case_on(up: Up, merchant: Path, page:
     click(page, ".p-modal button", "Submit")
     state = wait_for(lambda: ended(api, waiting["id"]), seconds=120)
     assert state["name"] == "Partly approved"
-    shows(page, "Partly approved")
+    assert "ERROR" not in shows(page, "Partly approved")
     picture(page, "approved")
 
     ledger = open_ledger(Settings.load(merchant))

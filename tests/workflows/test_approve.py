@@ -209,7 +209,7 @@ async def test_a_list_is_asked_until_an_answer_holds(
     await sweep(shop="east", config=office.config, now=NOW)
     (listing,) = office.lists("east")
     assert [item.people for item in listing.items] == [1, 1, 2]
-    first = wait_for(lambda: suspended(server, listing.id, 1), seconds=150)
+    first = wait_for(lambda: suspended(server, listing.id, 1), seconds=300)
     assert first["parent_task_run_id"] is None
     assert first["parameters"]["list_id"] == listing.id
 
@@ -229,18 +229,18 @@ async def test_a_list_is_asked_until_an_answer_holds(
     assert len(runs_of(server, listing.id)) == 1
 
     resume(server, first["id"], decision=asking.YES, approver="lin", code="1")
-    wait_for(lambda: suspended(server, listing.id, 2), seconds=90)
+    wait_for(lambda: suspended(server, listing.id, 2), seconds=240)
     assert "that is not lin's code" in run_input(server, first["id"], "ask-2-description")
     code = office.code(listing.id)
     resume(server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2, 4711")
-    wait_for(lambda: suspended(server, listing.id, 3), seconds=90)
+    wait_for(lambda: suspended(server, listing.id, 3), seconds=240)
     assert "there is no case '4711'" in run_input(server, first["id"], "ask-3-description")
     assert not any(item.decided_by for item in office.lists("east")[0].items), "an answer counts whole or not"
 
     resume(
         server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2", note="too much"
     )
-    wait_for(lambda: suspended(server, listing.id, 4), seconds=90)
+    wait_for(lambda: suspended(server, listing.id, 4), seconds=240)
     assert [item.decision for item in office.lists("east")[0].items] == ["approved", "refused", None]
     assert "lin said yes already" in run_input(server, first["id"], "ask-4-description")
     assert run_input(server, first["id"], "ask-4-schema")["properties"]["approver"]["enum"] == [
@@ -250,7 +250,7 @@ async def test_a_list_is_asked_until_an_answer_holds(
     assert len([one for one in office.notices if listing.id in one["title"]]) == 1, "a code is sent once"
 
     resume(server, first["id"], decision=asking.YES, approver="wang", code="green-tea-7")
-    state = wait_for(lambda: ended(server, first["id"]), seconds=90)
+    state = wait_for(lambda: ended(server, first["id"]), seconds=240)
     assert (state["type"], state["name"]) == ("COMPLETED", "Partly approved"), state
     assert "2 approved, 1 refused, by lin, wang" in state["message"]
     for round_ in range(1, 5):
@@ -288,7 +288,7 @@ async def test_a_list_decided_elsewhere_and_one_that_expired_end_their_runs(
         (listing,) = office.lists(shop)
         ids[shop] = (
             listing.id,
-            wait_for(lambda one=listing.id: suspended(server, one, 1), seconds=150)["id"],
+            wait_for(lambda one=listing.id: suspended(server, one, 1), seconds=300)["id"],
         )
     office.do(people.approve, ids["west"][0], by="lin", now=NOW, yes=False, approvers=["lin"])
     await sweep(shop="west", config=office.config, now=NOW + timedelta(minutes=1))
@@ -298,7 +298,7 @@ async def test_a_list_decided_elsewhere_and_one_that_expired_end_their_runs(
 
     resumed = resume(server, ids["north"][1], decision=asking.YES, approver="zhao")
     assert resumed["status"] == "ACCEPT"
-    wait_for(lambda: suspended(server, ids["north"][0], 2), seconds=90)  # two people, for N-3
+    wait_for(lambda: suspended(server, ids["north"][0], 2), seconds=240)  # two people, for N-3
     await sweep(shop="north", config=office.config, now=NOW + timedelta(hours=25))
     state = wait_for(lambda: ended(server, ids["north"][1]))
     assert (state["type"], state["name"]) == ("COMPLETED", "Expired")

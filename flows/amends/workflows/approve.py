@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,21 +74,14 @@ GRACE = timedelta(hours=6)
 class Answer(RunInput):
     """What the form asks. Nothing that decides has a default: a run resumed without an answer decides nothing."""
 
-    decision: Literal["approve all", "approve all but the exceptions", "reject all"] = Field(
-        title="Decision", description="What becomes of every act that is named above."
-    )
-    approver: str = Field(title="Approver", description="Who decides: a name under [approvers] in config.")
-    code: str = Field(
-        default="",
-        title="Code",
-        description="The code that reached you for this list, where you get one. It counts once.",
-    )
+    # Few words: Prefect's dialogue takes their room from the list of acts above them.
+    decision: Literal["approve all", "approve all but the exceptions", "reject all"] = Field(title="Decision")
+    approver: str = Field(title="Approver")
+    code: str = Field(default="", title="Code", description="The one that reached you for this list, if any.")
     exceptions: str = Field(
-        default="",
-        title="Exceptions",
-        description="Cases, or their orders, that get a no: numbers with spaces or commas between.",
+        default="", title="Exceptions", description="Cases or orders that get a no, commas between."
     )
-    note: str = Field(default="", title="Note", description="The reason; kept with the decision.")
+    note: str = Field(default="", title="Note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,15 @@ def _ended(decided: Decided) -> State[Decided]:
     return Completed(name=decided.name, message=decided.told(), data=decided)
 
 
+class _Waiting(logging.Filter):
+    """Prefect logs every end of a run that is not "completed" as an error; to wait for a person is none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Finished in state Suspended" not in record.getMessage()
+
+
 async def _until_decided(settings: Settings, ledger: Ledger, clock: Clock, list_id: str) -> Decided:
+    logging.getLogger("prefect.flow_runs").addFilter(_Waiting())
     while True:
         asked = await ledger.run(look, list_id, clock.now())
         if asked.listing.state != "open" or not asked.listing.waiting:
@@ -231,7 +233,7 @@ def make_form(settings: Settings, asked: Asked, unsent: Sequence[str] = ()) -> t
     form = create_model(
         "Approval",
         __base__=Answer,
-        approver=(choice, Field(title=shown.title, description=shown.description)),
+        approver=(choice, Field(title=shown.title)),
     )
     form._description = describe(settings, asked, done, unsent)  # where Prefect's `with_initial_data` puts it
     return form
