@@ -21,7 +21,7 @@ from amends.workflows.server import PrefectServer, environment
 ABOUT = {
     "amends": "this project, `advance()` on its SQLite ledger, every commit fsynced",
     "U": "the same requests with no durability at all",
-    "N2": "one Prefect task per request in one flow",
+    "N2": "one Prefect task per request in one flow, until the server has recorded them",
     "N1": "one Prefect subflow per case",
     "D": "one DBOS workflow per case, one step per request (look and tracking are one), SQLite",
 }
