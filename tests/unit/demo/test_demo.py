@@ -17,7 +17,7 @@ from amends.ledger import Ledger, Vault, views
 from amends.settings import Settings
 from amends.testing.journal import Entry
 
-SMALL = {"orders": 60, "days": 8, "seed": 3}
+SMALL = {"orders": 50, "days": 6, "seed": 3}
 TINY = {"orders": 12, "days": 1, "seed": 5}
 
 
@@ -82,11 +82,8 @@ def test_the_tables_add_up(whole: tuple[dict[str, Any], Demo]) -> None:
         "arbitrate",
         "legal",
     } <= set(result["effects"])
-    assert float(result["money"]["offered"]["CNY"]) >= 0 and set(result["money"]) == {
-        "offered",
-        "settled",
-        "penalty_at_stake",
-    }
+    assert {"offered", "settled", "penalty_at_stake"} <= set(result["money"])
+    assert float(result["money"]["offered"]["CNY"]) > 0
 
 
 def test_the_same_seed_gives_the_same(place: Path, small: dict[str, Any]) -> None:
@@ -95,7 +92,7 @@ def test_the_same_seed_gives_the_same(place: Path, small: dict[str, Any]) -> Non
 
 def test_interrupted_and_resumed_it_comes_to_the_same(place: Path, small: dict[str, Any]) -> None:
     run(place / "halves", **SMALL, stop_after=9)
-    result, _demo = run(place / "halves", **SMALL, stop_after=20)
+    result, _demo = run(place / "halves", **SMALL, stop_after=17)
     assert result["cases"] != small["cases"]
     assert run(place / "halves", **SMALL)[0] == small
 
