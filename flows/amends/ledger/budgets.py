@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from amends.cases.money import Money
 from amends.ledger.database import Tx
@@ -48,30 +48,37 @@ def take(tx: Tx, case: int, round_: int, amount: Money, scopes: Sequence[Scope],
         return ""
     if held:
         release(tx, case, round_, now)
-    for scope in scopes:
-        if scope.limit.currency != amount.currency:
-            continue
-        statement = tx.upsert(budgets).values(scope=scope.name, currency=amount.currency, taken=0)
-        tx.execute(statement.on_conflict_do_nothing())
+    scopes = [scope for scope in scopes if scope.limit.currency == amount.currency]
+    if not scopes:
+        return ""
+    statement = tx.upsert(budgets).on_conflict_do_nothing()
+    rows = [{"scope": scope.name, "currency": amount.currency, "taken": 0} for scope in scopes]
+    tx.execute(statement, rows)
     query = select(budgets.c.scope, budgets.c.taken).where(
         budgets.c.scope.in_([s.name for s in scopes]), budgets.c.currency == amount.currency
     )
     taken = {row.scope: row.taken for row in tx.execute(tx.locked(query.order_by(budgets.c.scope)))}
     for scope in scopes:
-        if scope.limit.currency == amount.currency and taken[scope.name] + amount.minor > scope.limit.minor:
+        if taken[scope.name] + amount.minor > scope.limit.minor:
             return scope.cap
-    for scope in scopes:
-        if scope.limit.currency == amount.currency:
-            _add(tx, scope.name, amount.currency, amount.minor)
-            statement = tx.upsert(budget_entries).values(
-                case_id=case, round=round_, scope=scope.name, currency=amount.currency, minor=amount.minor
-            )
-            tx.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["case_id", "round", "scope"],
-                    set_={"released_at": None, "minor": amount.minor},
-                )
-            )
+    _add(tx, {scope.name: amount.minor for scope in scopes}, amount.currency)
+    shares = [
+        {
+            "case_id": case,
+            "round": round_,
+            "scope": scope.name,
+            "currency": amount.currency,
+            "minor": amount.minor,
+        }
+        for scope in scopes
+    ]
+    tx.execute(
+        tx.upsert(budget_entries).on_conflict_do_update(
+            index_elements=["case_id", "round", "scope"],
+            set_={"released_at": None, "minor": amount.minor},
+        ),
+        shares,
+    )
     return ""
 
 
@@ -83,7 +90,7 @@ def release(tx: Tx, case: int, round_: int, now: datetime) -> None:
         budget_entries.c.released_at.is_(None),
     )
     for row in tx.execute(tx.locked(query)).all():
-        _add(tx, row.scope, row.currency, -row.minor)
+        _add(tx, {row.scope: -row.minor}, row.currency)
         tx.execute(
             update(budget_entries)
             .where(
@@ -95,11 +102,12 @@ def release(tx: Tx, case: int, round_: int, now: datetime) -> None:
         )
 
 
-def _add(tx: Tx, scope: str, currency: str, minor: int) -> None:
+def _add(tx: Tx, amounts: Mapping[str, int], currency: str) -> None:
     tx.execute(
         update(budgets)
-        .where(budgets.c.scope == scope, budgets.c.currency == currency)
-        .values(taken=budgets.c.taken + minor)
+        .where(budgets.c.scope == bindparam("s"), budgets.c.currency == currency)
+        .values(taken=budgets.c.taken + bindparam("more")),
+        [{"s": scope, "more": minor} for scope, minor in amounts.items()],
     )
 
 

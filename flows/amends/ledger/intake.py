@@ -173,14 +173,21 @@ def due_orders(tx: Tx, shop: str, now: datetime, limit: int = 500) -> list[Order
 
 def judged(tx: Tx, shop: str, seen: Iterable[Seen]) -> None:
     """Write a new verdict on watched orders that did not change themselves."""
-    for item in seen:
-        late = item.lateness
+    rows = [
+        {
+            "n": item.order.number,
+            "state": item.lateness.state.value,
+            "risk_at": maybe_ticks(item.lateness.risk_at),
+            "ship_by": maybe_ticks(item.lateness.ship_by),
+        }
+        for item in seen
+    ]
+    if rows:
         tx.execute(
             update(orders)
-            .where(orders.c.shop == shop, orders.c.number == item.order.number)
-            .values(
-                state=late.state.value, risk_at=maybe_ticks(late.risk_at), ship_by=maybe_ticks(late.ship_by)
-            )
+            .where(orders.c.shop == shop, orders.c.number == bindparam("n"))
+            .values({name: bindparam(name) for name in ("state", "risk_at", "ship_by")}),
+            rows,
         )
 
 
