@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import select, update
 
@@ -233,4 +234,10 @@ def _open(tx: Tx, case: int) -> Snapshot:
 def _playbook(tx: Tx, case: int) -> Playbook:
     version = tx.execute(select(cases.c.playbook).where(cases.c.id == case)).scalar()
     body = intake.pinned(tx, "playbook").get(version or "")
-    return Playbook.model_validate_json(body) if body else Playbook()
+    return _read(body) if body else Playbook()
+
+
+@lru_cache(16)
+def _read(body: str) -> Playbook:
+    """A playbook as it was pinned: a version never changes, and it is frozen."""
+    return Playbook.model_validate_json(body)
