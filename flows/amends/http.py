@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -31,6 +33,12 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
 
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    """The authorities that we trust, read once: that takes longer than a whole request."""
+    return httpx.create_ssl_context()
+
+
 def new_client(*, limit: int = 32, **options: Any) -> httpx.AsyncClient:
     """An `httpx.AsyncClient` on the aiohttp transport (several times httpx's own under concurrency).
 
@@ -42,7 +50,8 @@ def new_client(*, limit: int = 32, **options: Any) -> httpx.AsyncClient:
         from httpx_aiohttp import AiohttpTransport
 
         options["transport"] = AiohttpTransport(
-            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit)
+            verify=_certificates(),
+            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit),
         )
     return httpx.AsyncClient(**options)
 
