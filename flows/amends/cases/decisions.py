@@ -146,7 +146,9 @@ class _By:
             return self.watch(None if late else due, why)
         why = f"{pending.op} is {pending.state}: settle that first"
         go = self.step(pending.step, why) if pending.state == "planned" else None
-        if go is not None and go.step is pending.step:  # seen freshly, and not left the house: is it still wanted?
+        if (
+            go is not None and go.step is pending.step
+        ):  # seen freshly, and not left the house: is it still wanted?
             wanted = _DECIDERS[self.where](self)
             if wanted.do != "step" or wanted.step is not pending.step or wanted.what == "anew":
                 why = f"{pending.op} is planned, but no longer wanted: {wanted.why}"
@@ -446,8 +448,12 @@ class _By:
         if last is not None and last.contacted_at is None:
             left_since = late.state is State.SHIPPED_LATE and last.state is not State.SHIPPED_LATE
             if left_since and self.playbook.shipped_late == "close":
-                return self._shipped() or self.close(f.Outcome.SHIPPED, "the goods left before anybody was told")
-            passed = any(d is not None and d <= self.at for d in (last.offer.new_ship_by, last.offer.reply_by))
+                return self._shipped() or self.close(
+                    f.Outcome.SHIPPED, "the goods left before anybody was told"
+                )
+            passed = any(
+                d is not None and d <= self.at for d in (last.offer.new_ship_by, last.offer.reply_by)
+            )
             if left_since or passed:
                 what = "the goods have left" if left_since else "it names a date that has passed"
                 return self.step(f.Step.CONTACT, f"offer {last.number} is out of date: {what}", "anew")

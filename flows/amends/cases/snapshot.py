@@ -303,7 +303,9 @@ class Snapshot:
 
 
 def _round(body: f.Proposed, at: datetime) -> Round:
-    return Round(body.round, body.offer, body.policy, body.notice, at, state=body.state, over_cap=body.over_cap)
+    return Round(
+        body.round, body.offer, body.policy, body.notice, at, state=body.state, over_cap=body.over_cap
+    )
 
 
 def fold(

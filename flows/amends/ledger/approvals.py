@@ -161,7 +161,9 @@ def decide(
     query = select(approval_items, cases.c.version.label("case_version"), cases.c.outcome).join(
         cases, cases.c.id == approval_items.c.case_id
     )
-    query = query.where(approval_items.c.list_id == id_, approval_items.c.decision.is_(None)).order_by(cases.c.id)
+    query = query.where(approval_items.c.list_id == id_, approval_items.c.decision.is_(None)).order_by(
+        cases.c.id
+    )
     rows = tx.execute(query.with_for_update(of=cases) if tx.postgres else query).all()
     wanted = [row for row in rows if only is None or row.case_id in only]
     if only is not None:

@@ -64,7 +64,9 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     new = {case: list(rows) for case, rows in new.items() if rows}
     if not new:
         return {}
-    if tx.postgres:  # cases, then heads, then totals: whoever locks them in this order never waits in a circle
+    if (
+        tx.postgres
+    ):  # cases, then heads, then totals: whoever locks them in this order never waits in a circle
         tx.execute(tx.locked(select(cases.c.id).where(cases.c.id.in_(list(new))).order_by(cases.c.id)))
     query = select(heads.c.case_id, heads.c.length, heads.c.head).where(heads.c.case_id.in_(list(new)))
     known = {
@@ -243,7 +245,13 @@ def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
     if case is not None:
         query = query.where(facts.c.case_id == case)
     for id_, seq, at, *words, hash_ in tx.execute(query.order_by(facts.c.case_id, facts.c.seq)):
-        yield id_, seq, at, *(w if tx.postgres else bytes(w).decode(errors="surrogateescape") for w in words), hash_
+        yield (
+            id_,
+            seq,
+            at,
+            *(w if tx.postgres else bytes(w).decode(errors="surrogateescape") for w in words),
+            hash_,
+        )
 
 
 def _verify_totals(tx: Tx, known: Mapping[int, Any]) -> Iterator[Break]:

@@ -235,7 +235,9 @@ def translated(where: str) -> Iterator[None]:
 def _ours(error: Exception, where: str) -> LedgerError:
     what = str(getattr(error, "orig", error)).lower()
     if "deadlock" in what:
-        return LedgerLocked(f"{where}: two workers stood in each other's way", hint="Run again; nothing was written.")
+        return LedgerLocked(
+            f"{where}: two workers stood in each other's way", hint="Run again; nothing was written."
+        )
     if "locked" in what or "busy" in what:
         return LedgerLocked(f"{where} was locked by another process for more than {BUSY:.0f} s")
     if "disk is full" in what or "no space" in what or "disk full" in what:

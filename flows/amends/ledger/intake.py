@@ -93,7 +93,9 @@ def take(
 def _store(tx: Tx, shop: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write those rows that are new or tell of a later state; of the others only that they were looked at."""
     columns = (orders.c.number, orders.c.updated_at, orders.c.observed_at, orders.c.snapshot)
-    query = select(*columns).where(orders.c.shop == shop, orders.c.number.in_([row["number"] for row in rows]))
+    query = select(*columns).where(
+        orders.c.shop == shop, orders.c.number.in_([row["number"] for row in rows])
+    )
     known = {row.number: row._asdict() for row in tx.execute(query)}
     changed, looked = [], []
     for row in rows:

@@ -66,7 +66,11 @@ def open_task(tx: Tx, opening: Opening, now: datetime) -> int:
                 update(tasks)
                 .where(tasks.c.id == known.id)
                 .values(
-                    opened_at=ticks(now), due_at=ticks(opening.due_at), done_at=None, outcome=None, done_by=None
+                    opened_at=ticks(now),
+                    due_at=ticks(opening.due_at),
+                    done_at=None,
+                    outcome=None,
+                    done_by=None,
                 )
             )
         return int(known.id)

@@ -77,7 +77,9 @@ def rule_book(settings: Settings, name: str, registry: Registry) -> RuleBook:
     if not platform:
         spec: ConnectorSpec | None = registry.connectors.get(shop.connector)
         named = spec.rules if spec else ""
-        platform = (named(shop_config(settings, name, registry)) if callable(named) else named) or shop.connector
+        platform = (
+            named(shop_config(settings, name, registry)) if callable(named) else named
+        ) or shop.connector
     rows = [rule for rule in registry.rules if rule.platform == platform]
     return RuleBook(rows, platform=platform, overrides=settings.rules.for_platform(platform))
 

@@ -59,7 +59,9 @@ class Turn:
         fact = f.Fact.model_construct(seq=self.case.count + 1, at=self.now, actor=actor, body=body)
         self.case.apply(fact)
         if isinstance(body, f.Replied) and body.answer is f.Answer.CANCEL and self.case.last is not None:
-            self.release_rounds.append(self.case.last.number)  # a cancel ends the newest offer, whichever it answers
+            self.release_rounds.append(
+                self.case.last.number
+            )  # a cancel ends the newest offer, whichever it answers
         given_back = comes_to_nothing(body)
         if given_back is not None:
             self.release_rounds.append(given_back)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import contextvars
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from amends.clock import FixedClock, SystemClock
@@ -14,20 +11,7 @@ from amends.hooks.registry import Registry
 from amends.ledger import Ledger
 from amends.settings import Settings
 from amends.steps.shop import Shop, open_ledger
-
-
-def read_block(name: str) -> str:
-    """The text in a Prefect Secret block; for settings that say `{ block = "name" }`."""
-    from prefect.blocks.system import Secret
-
-    def read() -> str:
-        block: Secret[str] = asyncio.run(Secret.aload(name))
-        return str(block.get())
-
-    # In a thread: settings read secrets in plain code, below the flow's own event loop.
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(context.run, read).result()
+from amends.workflows.blocks import read_block
 
 
 def read_settings(config: str | None) -> Settings:
