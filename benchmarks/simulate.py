@@ -237,7 +237,7 @@ def _registry(spec: ConnectorSpec) -> Registry:
         def amends_connectors(self) -> Iterable[ConnectorSpec]:
             yield spec
 
-    registry = Registry.load(allow={"ladder", "rules"})
+    registry = Registry.load(allow=["ladder", "rules"])
     registry.add(InThisProcess(), name="sandbox")
     return registry
 
