@@ -104,7 +104,7 @@ def test_a_pause_is_over_when_the_shops_own_clock_has_passed_it(ledger: Ledger) 
 
 
 def test_the_breaker_opens_longer_each_time_and_lets_one_call_probe(ledger: Ledger) -> None:
-    now, waits = SECOND * 1000, []
+    now, waits = SECOND * 1000, list[int]()
     for _ in range(8):
         grant = ledger.do(quotas.open_breaker, "shopify", "flagship", due=DUE, probed=bool(waits), now=now)
         assert grant.broken
