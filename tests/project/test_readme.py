@@ -113,7 +113,7 @@ class Terminal:
         where = self.folder / ".where"
         done = subprocess.run(
             ["bash", "-euc", f"{script}\npwd > {where}"],
-            cwd=self.here, env=self.environment, capture_output=True, text=True, check=False, timeout=60,
+            cwd=self.here, env=self.environment, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         self.here = Path(read(where).strip())

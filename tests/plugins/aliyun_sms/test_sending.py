@@ -106,7 +106,7 @@ async def test_an_answer_without_its_number_may_have_been_done(account: Account)
 async def test_neither_number_nor_text_gets_into_logs(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
         await account.channel(templates=TEMPLATES).message(message())
         await account.channel().find(message())
     lines = [record.getMessage() for record in caplog.records if record.name == "httpx"]
