@@ -46,6 +46,7 @@ connector = "sandbox"
 time_zone = "Asia/Shanghai"
 policy = "bench"
 playbook = "bench"
+quota = {{ per_second = 100000.0, burst = 100000 }}
 [shops.bench.connector_config]
 url = "{url}"
 [playbooks.bench]

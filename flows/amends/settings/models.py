@@ -59,6 +59,13 @@ def _language(name: str) -> str:
     return name
 
 
+class Quota(Table):
+    """How many calls a platform takes from one shop, where the merchant's plan differs from what the connector says."""
+
+    per_second: float = Field(gt=0, allow_inf_nan=False)
+    burst: int = Field(default=1, ge=1, description="How many calls may come at once.")
+
+
 class Shop(Table):
     """One merchant account on one platform."""
 
@@ -76,6 +83,7 @@ class Shop(Table):
     channels: tuple[str, ...] | None = Field(
         default=None, description="Ways to the customer; absent: the playbook's."
     )
+    quota: Quota | None = Field(default=None, description="Calls the platform takes; absent: the connector's.")
     rules: str = Field(default="", description="Which rule set counts; absent: the connector's own.")
     holds: tuple[Step, ...] = Field(default=(), description="Steps not to be taken in this shop for now.")
 

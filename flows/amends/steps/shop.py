@@ -184,6 +184,9 @@ class Shop:
         Channels have none, yet pause and break as well.
         """
         quotas = {spec.name: spec.quota for spec in (self.desk_spec, self.connector_spec)}
+        given = self.settings.shop(self.name).quota
+        if given is not None:
+            quotas[self.connector_spec.name] = (given.per_second, given.burst)
         self.pace = Pace(self.ledger, self.name, self.clock, quotas, by=by)
         connector: Any = self.connector
         desk: Any = self.desk

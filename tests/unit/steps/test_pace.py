@@ -18,6 +18,7 @@ from tests.unit.demo.workshop import HOUR, MINUTE, NOW, workshop
 from amends.clock import FixedClock, SystemClock
 from amends.errors import PlatformError, Rejected, Throttled, TimedOut, Unavailable, Unreachable
 from amends.ledger import Ledger, Vault, quotas
+from amends.settings.models import Quota
 from amends.steps.pace import FAILURES, Pace, Time, paced
 
 KEY = Vault(b"k" * 32)
@@ -314,3 +315,12 @@ def test_a_slow_quota_makes_small_batches(ledger: Ledger) -> None:
     at = Pace(ledger, "flagship", SystemClock(), {"slow": (5.0, 10), "fast": (500.0, 500)})
     assert (at.at_once("slow", 200), at.at_once("fast", 200), at.at_once("sms", 200)) == (50, 200, 200)
     assert timedelta(seconds=at.at_once("slow", 200) * 6 / 5) <= timedelta(seconds=60)
+
+
+async def test_a_shop_may_have_its_own_quota() -> None:
+    async with workshop() as shop:
+        quota = Quota(per_second=2.0, burst=3)
+        tables = {"stall": shop.settings.shops["stall"].model_copy(update={"quota": quota})}
+        shop.settings = shop.settings.model_copy(update={"shops": tables})
+        before, given = shop.shop, await shop.second()
+        assert given.pace.at_once("stall", 200) == 20 < before.pace.at_once("stall", 200)
