@@ -33,7 +33,7 @@ SEED = int(os.environ.get("AMENDS_CRASH_SEED", "7"))
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     ["amends.cli", "amends.steps.sweep", "amends.demo.judge", "amends_sandbox.connector", "amends_ladder.policy", "amends_rules",
-     "httpx_aiohttp", "tests.crash.killing"]
+     "aiohttp", "tests.crash.killing"]
 )  # fmt: skip
 
 

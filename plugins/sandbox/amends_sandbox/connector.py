@@ -18,15 +18,14 @@ from amends import (
     Grant,
     Http,
     Message,
+    Note,
     Order,
     OrderPage,
     Receipt,
     Rejected,
     ReplyPage,
     Ruling,
-    TimedOut,
     Tracking,
-    Unreachable,
     Unsupported,
 )
 from amends.testing.webhooks import verify
@@ -69,6 +68,9 @@ class SandboxConnector:
     async def extend(self, request: Extension) -> Receipt:
         return await self._post("/extensions", request)
 
+    async def note(self, request: Note) -> Receipt:
+        return await self._post("/notes", request)
+
     async def respond(self, request: Filing) -> Receipt:
         return await self._post("/responses", request)
 
@@ -105,12 +107,7 @@ class SandboxConnector:
         if isinstance(request, Filing):
             body["attached"] = [{"name": file.name, "sha256": file.sha256} for file in request.files]
         headers = {"idempotency-key": request.key}
-        try:
-            return _read(Receipt, await self.http.json("POST", path, json=body, headers=headers))
-        except Unreachable as error:
-            if _left(error):
-                raise TimedOut("sandbox: the connection broke before an answer came") from error
-            raise
+        return _read(Receipt, await self.http.json("POST", path, json=body, headers=headers))
 
 
 def _read(model: type[M], value: Any) -> M:
@@ -120,14 +117,6 @@ def _read(model: type[M], value: Any) -> M:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BadAnswer(f"sandbox: the answer is no {model.__name__}: {where}: {first['msg']}") from None
-
-
-def _left(error: Unreachable) -> bool:
-    """Whether the request may have left: httpx-aiohttp calls any broken connection a `ConnectTimeout`."""
-    origin = error.__cause__ and error.__cause__.__cause__
-    never = {"ClientConnectorError", "ConnectionTimeoutError"}
-    names = {kind.__name__ for kind in type(origin).__mro__}
-    return "ClientConnectionError" in names and not names & never
 
 
 def _optional(model: type[M], value: Any, name: str) -> M | None:

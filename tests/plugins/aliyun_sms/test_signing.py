@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from tests.plugins.aliyun_sms.conftest import message
 from amends import Context
 from amends.clock import SystemClock
 from amends.http import new_client
+from amends.transport import Transport
 from amends_aliyun_sms import AliyunSmsConfig
 from amends_aliyun_sms.channel import AliyunSms
 from amends_aliyun_sms.fake import FakeAliyunSms
@@ -90,7 +92,8 @@ async def test_the_query_goes_over_the_wire_as_it_was_signed() -> None:
     port = listening.sockets[0].getsockname()[1]
 
     def client(**options: Any) -> httpx.AsyncClient:
-        return new_client(**options | {"transport": ToLoopback(options["transport"], port)})
+        through = Transport(verify=ssl.create_default_context(), limit=1)
+        return new_client(**options | {"transport": ToLoopback(through, port)})
 
     config = FakeAliyunSms.config | {
         "templates": {"default": {"code": "SMS_1", "parameters": {"what": "what"}}}
