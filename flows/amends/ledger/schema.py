@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a ledger that names another is upgraded, or refused where it is newer."""
 
 metadata = MetaData(
@@ -253,7 +253,9 @@ approval_lists = Table(
     Column("kind", String, nullable=False),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False),
-    Column("state", String, nullable=False),  # open | decided | expired
+    Column("state", String, nullable=False),  # open | decided | expired | held
+    Column("round", Integer, nullable=False, server_default="1"),  # how often its form has been put to people
+    Column("problem", Text, nullable=False, server_default=""),  # why the last answer to the form did not count
 )
 
 approval_items = Table(
@@ -273,6 +275,37 @@ approval_items = Table(
     Column("used_at", Time),
     Index("ix_approval_items_case", "case_id"),
 )
+
+approval_codes = Table(
+    "approval_codes",
+    metadata,
+    Column("list_id", String, ForeignKey("approval_lists.id"), primary_key=True),
+    Column("person", String, primary_key=True),
+    Column("number", Integer, nullable=False, server_default="0"),  # how many were made for them
+    Column("hash", LargeBinary),  # of the newest one; none while they have only a code of their own
+    Column("expires_at", Time, nullable=False, server_default="0"),
+    Column("wrong", Integer, nullable=False, server_default="0"),  # guesses at the newest one
+    Column("used_at", Time),
+)
+
+approval_notices = Table(
+    "approval_notices",
+    metadata,
+    Column("list_id", String, ForeignKey("approval_lists.id"), primary_key=True),
+    Column("person", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # asked | reminded | code | held
+    Column("number", Integer, primary_key=True),
+    Column("shop", String, nullable=False),
+    Column("state", String, nullable=False),  # planned | sending | sent | unknown | failed | none | dropped
+    Column("planned_at", Time, nullable=False),
+    Column("at", Time),  # when it left, or should have
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", Text, nullable=False, server_default=""),
+    Index(
+        "ix_approval_notices_waiting", "shop",
+        sqlite_where=text("state IN ('planned', 'failed')"), postgresql_where=text("state IN ('planned', 'failed')"),
+    ),
+)  # fmt: skip
 
 budgets = Table(
     "budgets",
