@@ -37,7 +37,7 @@ PATIENCE = 2.0
 _STOPS_SHOP = (AuthFailed, NotAllowed, RiskControl)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Act:
     """One effect of one turn, on its way."""
 

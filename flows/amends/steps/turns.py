@@ -13,6 +13,7 @@ from amends.cases.snapshot import Snapshot
 from amends.cases.stages import Stage, look
 from amends.errors import AmendsError
 from amends.ledger import approvals, chain, effects, tasks, work
+from amends.steps import notes
 from amends.steps.shop import Shop
 
 R = TypeVar("R")
@@ -32,7 +33,7 @@ def comes_to_nothing(body: f.FactBody) -> int | None:
     return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # a turn is itself: sets of turns are looked through often
 class Turn:
     """What a worker did with a case since it took it, or since it last wrote."""
 
@@ -126,7 +127,8 @@ def ends(shop: Shop, turns: Sequence[Turn], *, keep: bool) -> list[work.End]:
         end = work.End(
             turn.claim, facts=turn.facts, changes=turn.changes, tasks=turn.tasks, texts=turn.texts, applied=turn.applied,
             release_rounds=turn.release_rounds, seen_tasks=turn.seen_tasks, stage=answer.stage.value, why=answer.why,
-            next_step=answer.step.value if answer.step else "", failures=turn.claim.failures + 1 if turn.failed else 0,
+            next_step=answer.step.value if answer.step else "", notes=notes.owed(shop, turn.case),
+            failures=turn.claim.failures + 1 if turn.failed else 0,
         )  # fmt: skip
         match answer.do:
             case "step":
