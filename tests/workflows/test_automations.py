@@ -18,7 +18,8 @@ from amends.workflows.server import PrefectServer
 
 pytestmark = pytest.mark.prefect
 
-NAMES = {"amends: no sweep of east", "amends: storm", "amends: quarantined act", "amends: task overdue"}
+FIRED = {"amends: no sweep of east", "amends: storm", "amends: quarantined act", "amends: task overdue"}
+NAMES = FIRED | {"amends: a run's process is gone"}  # fires in tests/servers/scale, where a process is killed
 
 
 @pytest.fixture
@@ -47,12 +48,12 @@ async def test_they_are_made_once_and_fire(server: PrefectServer, settings: Sett
         events.Alarm("amends.task.overdue", "3", "task.3", "task 3", {"task": 3}),
     ]
     events.emit(cast(Shop, SimpleNamespace(name="east")), Summary("east"), alarms)
-    wait_for(lambda: fired(server) >= NAMES, seconds=90)
+    wait_for(lambda: fired(server) >= FIRED, seconds=90)
 
     block = cast(Any, SlackWebhook(url="https://example.invalid/hook"))
     await block.save("operators")
     changed = await automations.apply(settings, notify="slack-webhook/operators")
-    assert {one.state for one in changed} == {"changed"}
+    assert {one.name for one in changed if one.state == "changed"} == FIRED
     with pytest.raises(InputError, match="no block 'slack-webhook/nobody'"):
         await automations.apply(settings, notify="slack-webhook/nobody")
     assert len(ask(server, "/automations/filter")) == len(NAMES)

@@ -182,9 +182,9 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 
 def test_check_says_what_would_change(server: PrefectServer, merchant: Path) -> None:
-    def check() -> dict[str, Any]:
+    def check(*words: str) -> dict[str, Any]:
         done = subprocess.run(
-            [sys.executable, "-m", "amends", "--config", str(merchant), "up", "--check", "--json"],
+            [sys.executable, "-m", "amends", "--config", str(merchant), "up", "--check", "--json", *words],
             env=server.environment(),
             capture_output=True,
             text=True,
@@ -204,9 +204,10 @@ def test_check_says_what_would_change(server: PrefectServer, merchant: Path) -> 
     )
     assert made.status_code == 201, made.text
     assert "sweep/sweep-east" in asyncio.run(up.deploy_to(settings, "hands"))
-    assert check()["sweep/sweep-east"] == ("same", [])
+    assert check("--work-pool", "hands")["sweep/sweep-east"] == ("same", [])
+    assert check()["sweep/sweep-east"] == ("changed", ["parameters", "work pool", "environment"])
     (deployed,) = ask(server, "/deployments/filter", {"deployments": {"name": {"any_": ["sweep-east"]}}})
     assert (deployed["work_pool_name"], deployed["entrypoint"]) == ("hands", "amends.workflows.sweep.sweep")
     file = merchant / "base/amends.toml"
     file.write_text(file.read_text().replace("* * * * *", "*/5 * * * *"))
-    assert check()["sweep/sweep-east"] == ("changed", ["schedule"])
+    assert check("--work-pool", "hands")["sweep/sweep-east"] == ("changed", ["schedule"])

@@ -71,7 +71,7 @@ def _deploy(settings: Settings, port: int, pool: str, check: bool, json: bool) -
         else:
             say(*(f"deployed {name}" for name in names), "", f"prefect worker start --pool {pool}")
         return
-    found = asyncio.run(workflows.changes(settings)) if url else workflows.wanted(settings)
+    found = asyncio.run(workflows.changes(settings, pool)) if url else workflows.wanted(settings)
     if json:
         print_json({"server": url or None, "deployments": found})
         return

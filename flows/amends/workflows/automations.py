@@ -1,4 +1,4 @@
-"""Example automations for Prefect: no sweep for two hours, a storm, a quarantined act, an overdue task.
+"""Example automations for Prefect: no sweep for two hours, a storm, a quarantined act, an overdue task, a run that died.
 
 `amends automations apply` creates them once and changes them where config has changed; it never touches those of other
 names. Without a notification block they only fire, which Prefect's event feed shows: add actions of your own to taste.
@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.events.actions import DoNothing, SendNotification
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, DoNothing, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
@@ -23,8 +24,15 @@ from amends.workflows.serve import deployment_name
 
 QUIET = timedelta(hours=2)
 """A shop whose sweep has not completed for so long wants somebody's look."""
+PULSE = timedelta(minutes=10)
+"""A run that has shown no sign of life for so long is gone: over three times Prefect's PREFECT_FLOWS_HEARTBEAT_FREQUENCY."""
 TAGS = ["amends"]
 
+_BEAT = "prefect.flow-run.heartbeat"
+_ENDS = frozenset(
+    f"prefect.flow-run.{state}"
+    for state in ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused", "AwaitingRetry")
+)
 _EVENTS = (
     (
         "amends: storm",
@@ -59,10 +67,10 @@ class Applied:
 
 
 def wanted(
-    settings: Settings, *, notify: UUID | None = None, quiet: timedelta = QUIET
+    settings: Settings, *, notify: UUID | None = None, quiet: timedelta = QUIET, pulse: timedelta = PULSE
 ) -> list[AutomationCore]:
     """The automations for these shops; `notify` is a notification block that tells people."""
-    found = []
+    found = [_crashed(pulse)]
     for shop in sorted(settings.shops):
         hours = f"{quiet.total_seconds() / 3600:g} h"
         found.append(
@@ -105,6 +113,27 @@ def wanted(
     return found
 
 
+def _crashed(pulse: timedelta) -> AutomationCore:
+    """Nothing hangs on it but what Prefect shows: the ledger frees the leases of a process that is gone by itself."""
+    gone = "its process gave no sign of life; the next sweep settles what it left"
+    return AutomationCore(
+        name="amends: a run's process is gone",
+        description="A run whose worker was killed or cut off is shown as crashed.",
+        tags=TAGS,
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.amends"},
+            after={_BEAT},
+            expect={_BEAT, *_ENDS},
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=pulse,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=gone)],
+    )
+
+
 def _action(notify: UUID | None, subject: str, body: str) -> Any:
     return (
         DoNothing()
@@ -113,7 +142,9 @@ def _action(notify: UUID | None, subject: str, body: str) -> Any:
     )
 
 
-async def apply(settings: Settings, *, notify: str = "", quiet: timedelta = QUIET) -> list[Applied]:
+async def apply(
+    settings: Settings, *, notify: str = "", quiet: timedelta = QUIET, pulse: timedelta = PULSE
+) -> list[Applied]:
     """Create or change the automations on the configured server; doing it again changes nothing.
 
     `notify` names a notification block as `TYPE/NAME`, such as `slack-webhook/operators`; raises `InputError` where
@@ -121,7 +152,8 @@ async def apply(settings: Settings, *, notify: str = "", quiet: timedelta = QUIE
     """
     async with get_client() as client:
         block = await _block(client, notify) if notify else None
-        return [await _apply(client, one) for one in wanted(settings, notify=block, quiet=quiet)]
+        found = wanted(settings, notify=block, quiet=quiet, pulse=pulse)
+        return [await _apply(client, one) for one in found]
 
 
 async def _block(client: PrefectClient, name: str) -> UUID:

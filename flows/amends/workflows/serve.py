@@ -31,9 +31,17 @@ def deployment_name(shop: str, of: str = "sweep") -> str:
     return f"{name}-shop" if name.endswith("-generic") else name
 
 
-def deployments(settings: Settings) -> list[RunnerDeployment]:
-    """Per shop a `sweep` by its `schedule` and a daily `report`, in its own time zone; `approve` and `resolve-case`."""
-    config = None if settings.path is None else str(settings.path.absolute())
+def deployments(settings: Settings, pool: str = "") -> list[RunnerDeployment]:
+    """Per shop a `sweep` by its `schedule` and a daily `report`, in its own time zone; `approve` and `resolve-case`.
+
+    Served ones name the configuration in their parameters. Those for a work pool have it as AMENDS_CONFIG in the
+    environment of their runs, where a worker that keeps it elsewhere can be given another path.
+    """
+    path = None if settings.path is None else str(settings.path.absolute())
+    config = {} if pool else {"config": path}
+    run: dict[str, Any] = {}
+    if pool:
+        run = {"work_pool_name": pool, "job_variables": {"env": {"AMENDS_CONFIG": path} if path else {}}}
     found = []
     for name, shop in sorted(settings.shops.items()):
         found.append(
@@ -42,8 +50,9 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
                 deployment_name(name),
                 description=f"Finds late orders of {name} and advances its due cases.",
                 schedule=Cron(shop.schedule, timezone=shop.time_zone),
-                parameters={"shop": name, "config": config},
+                parameters={"shop": name, **config},
                 tags=["amends", name],
+                **run,
             )
         )
         found.append(
@@ -52,8 +61,9 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
                 deployment_name(name, "report"),
                 description=f"Counts the last 30 days of {name}, every morning.",
                 schedule=Cron(DAILY, timezone=shop.time_zone),
-                parameters={"shop": name, "config": config},
+                parameters={"shop": name, **config},
                 tags=["amends", name],
+                **run,
             )
         )
     others: list[tuple[Flow[Any, Any], str, str]] = [
@@ -65,8 +75,9 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
         (resolve_case, "resolve-case", "Advances one case as far as it goes now, and shows its timeline."),
     ]
     for of, name, about in others:
-        parameters = {"config": config}
-        found.append(_deployment(of, name, description=about, parameters=parameters, tags=["amends"]))
+        found.append(
+            _deployment(of, name, description=about, parameters=dict(config), tags=["amends"], **run)
+        )
     return found
 
 

@@ -233,8 +233,8 @@ class Change:
     differs: tuple[str, ...] = ()
 
 
-async def changes(settings: Settings) -> list[Change]:
-    """What deploying would change on the configured server."""
+async def changes(settings: Settings, pool: str = "") -> list[Change]:
+    """What deploying would change on the configured server; to that work pool, or served without one."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
@@ -242,7 +242,7 @@ async def changes(settings: Settings) -> list[Change]:
 
     found = []
     async with get_client() as client:
-        for wanted in deployments(settings):
+        for wanted in deployments(settings, pool):
             name = f"{wanted.flow_name}/{wanted.name}"
             try:
                 there = await client.read_deployment_by_name(name)
@@ -254,10 +254,17 @@ async def changes(settings: Settings) -> list[Change]:
                 "parameters": (wanted.parameters, there.parameters),
                 "entrypoint": (wanted.entrypoint, there.entrypoint),
                 "tags": (sorted(wanted.tags), sorted(there.tags)),
+                "work pool": (pool or None, there.work_pool_name),
+                "environment": (_environment(wanted), _environment(there)),
             }
             differs = tuple(key for key, (ours, theirs) in pairs.items() if ours != theirs)
             found.append(Change(name, _schedule(wanted), "changed" if differs else "same", differs))
     return found
+
+
+def _environment(deployment: Any) -> dict[str, Any]:
+    """Of the runs of a deployment to a work pool; a served one's is its runner's."""
+    return dict((deployment.job_variables or {}).get("env") or {}) if deployment.work_pool_name else {}
 
 
 def wanted(settings: Settings) -> list[Change]:
@@ -295,7 +302,7 @@ async def deploy_to(settings: Settings, pool: str) -> list[str]:
             ) from None
     await register_blocks()
     names = []
-    for deployment in deployments(settings):
+    for deployment in deployments(settings, pool):
         deployment.paused = False
         await deployment.aapply(work_pool_name=pool)
         names.append(f"{deployment.flow_name}/{deployment.name}")
