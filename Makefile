@@ -42,7 +42,7 @@ demo: $(STAMP) ## run the demo: a seeded marketplace, its late orders put right 
 test: $(STAMP) ## run every test that needs no server of its own (ARGS: pytest's options)
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "not postgres and not servers and not browser" $(ARGS)
 
-test-postgres: $(STAMP) ## run the tests on Postgres (Debian package: postgresql)
+test-postgres: $(STAMP) ## run the tests on Postgres: a private cluster of Debian's package, or AMENDS_TEST_POSTGRES=address
 	$(PYTEST) -m postgres $(ARGS)
 
 test-servers: $(STAMP) ## run the tests on real shop servers and in a browser (needs npm, chromium)

@@ -11,8 +11,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -28,18 +28,16 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from amends.errors import LedgerCorrupt, LedgerError, LedgerFull, LedgerLocked, LedgerNewer
+from amends.errors import LedgerError, LedgerNewer
+from amends.ledger.pool import Pool
 from amends.ledger.schema import REVISION, meta
+from amends.ledger.troubles import BUSY, no_place, translated
 from amends.ledger.vault import Vault
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-BUSY = 30.0
-"""Seconds to wait for another process's lock on a SQLite ledger."""
 
 
 class Tx:
@@ -80,7 +78,7 @@ class Ledger:
         self.vault = vault
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
-        self._async: Any = None
+        self._pool = None if self.sqlite else Pool(self.url, self.where)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._guard = threading.Lock()
 
@@ -115,40 +113,20 @@ class Ledger:
 
     def do(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work(tx, …)` in one transaction and wait for it."""
-        if self.sqlite:
-            return self._thread.submit(self._once, work, args, kwargs).result()
-        result: R = _in_fresh_loop(self._once_async(work, args, kwargs, pooled=False))
-        return result
+        return self._submit(work, args, kwargs).result()
 
     async def run(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The same without blocking the event loop."""
-        if self.sqlite:
-            return await asyncio.wrap_future(self._thread.submit(self._once, work, args, kwargs))
-        return await self._once_async(work, args, kwargs, pooled=True)
+        """The same without blocking the event loop. Whoever is cancelled meanwhile leaves it to its own end."""
+        return await asyncio.shield(asyncio.wrap_future(self._submit(work, args, kwargs)))
+
+    def _submit(self, work: Callable[..., R], args: Any, kwargs: Any) -> Future[R]:
+        if self._pool is not None:
+            return self._pool.submit(lambda conn: work(Tx(conn, self.vault), *args, **kwargs))
+        return self._thread.submit(self._once, work, args, kwargs)
 
     def _once(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
         with translated(self.where), self._sqlite().connect() as conn, conn.begin():
             return work(Tx(conn, self.vault), *args, **kwargs)
-
-    async def _once_async(self, work: Callable[..., R], args: Any, kwargs: Any, *, pooled: bool) -> R:
-        from sqlalchemy.ext.asyncio import create_async_engine
-        from sqlalchemy.pool import NullPool
-
-        url = self.url.set(drivername="postgresql+asyncpg")
-        if not pooled:
-            engine = create_async_engine(url, poolclass=NullPool)
-        else:
-            loop = asyncio.get_running_loop()
-            if self._async is None or self._async[0] is not loop:
-                self._async = (
-                    loop,
-                    create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True),
-                )
-            engine = self._async[1]
-        with translated(self.where):
-            async with engine.begin() as conn:
-                result: R = await conn.run_sync(lambda sync: work(Tx(sync, self.vault), *args, **kwargs))
-        return result
 
     def _sqlite(self) -> Engine:
         with self._guard:
@@ -158,15 +136,14 @@ class Ledger:
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.close()
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
 
     async def aclose(self) -> None:
-        if self._async is not None:
-            await self._async[1].dispose()
-            self._async = None
-        self.close()
+        await asyncio.to_thread(self.close)
 
 
 def _sqlite_engine(path: str) -> Engine:
@@ -178,7 +155,7 @@ def _sqlite_engine(path: str) -> Engine:
                 with contextlib.suppress(FileExistsError):
                     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
-            raise _no_place(path) from error
+            raise no_place(path) from error
     engine = create_engine(
         f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": BUSY}
     )
@@ -221,47 +198,3 @@ def _fit(tx: Tx) -> None:
         raise LedgerError(
             "the ledger's key does not fit this ledger", hint="Use the key with which the ledger was made."
         )
-
-
-@contextlib.contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Turn the driver's errors into ours, each with what to do."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as error:
-        raise _ours(error, where) from error
-
-
-def _ours(error: Exception, where: str) -> LedgerError:
-    what = str(getattr(error, "orig", error)).lower()
-    if "deadlock" in what:
-        return LedgerLocked(
-            f"{where}: two workers stood in each other's way", hint="Run again; nothing was written."
-        )
-    if "locked" in what or "busy" in what:
-        return LedgerLocked(f"{where} was locked by another process for more than {BUSY:.0f} s")
-    if "disk is full" in what or "no space" in what or "disk full" in what:
-        return LedgerFull(f"no room left on the disk of {where}; the last transaction was rolled back")
-    if "could not decode" in what:  # the driver would show what it could not read
-        return LedgerCorrupt(f"{where} is damaged: a text in it is none any more")
-    if "malformed" in what or "not a database" in what or "corrupt" in what:
-        return LedgerCorrupt(f"{where} is damaged: {what.splitlines()[0]}")
-    if "unable to open" in what or "readonly" in what or "read-only" in what:
-        return _no_place(where)
-    if isinstance(error, OperationalError):
-        return LedgerError(f"{where}: {what.splitlines()[0]}", hint="Is the database running and reachable?")
-    raise error
-
-
-def _no_place(where: str) -> LedgerError:
-    return LedgerError(f"{where} cannot be opened for writing", hint="Check the path and its permissions.")
-
-
-def _in_fresh_loop(coroutine: Any) -> Any:
-    """Run a coroutine to its end, also from inside a running loop (then in a thread of its own)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()

@@ -1,7 +1,4 @@
-"""A fresh ledger per test: SQLite in a temporary folder, and Postgres where `AMENDS_TEST_POSTGRES` names a server.
-
-The address must be of a database that tests may fill and empty, such as `postgresql://postgres@127.0.0.1/amends_test`.
-"""
+"""A fresh ledger per test: SQLite in a temporary folder, and (mark `postgres`) a database of its own on Postgres."""
 
 from __future__ import annotations
 
@@ -16,8 +13,7 @@ from tests.unit.ledger.makers import KEY
 from amends.ledger import Ledger
 from amends.ledger.schema import REVISION, metadata
 
-POSTGRES = os.environ.get("AMENDS_TEST_POSTGRES", "")
-BACKENDS = ["sqlite", *([pytest.param("postgres", marks=pytest.mark.postgres)] if POSTGRES else [])]
+BACKENDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -27,7 +23,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     blank = request.module.__name__.endswith("test_database")  # which tries the making of a ledger itself
-    return asyncio.run(_emptied(POSTGRES, f"amends_test_{worker}", blank=blank))
+    server: str = request.getfixturevalue("postgres_server")
+    return asyncio.run(_emptied(server, f"amends_test_{worker}", blank=blank))
 
 
 @pytest.fixture
@@ -71,7 +68,11 @@ async def _emptied(server: str, name: str, *, blank: bool) -> str:
         if blank or not ready or tables != {*metadata.tables, "alembic_version"}:
             await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         else:
-            await own.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+            # Several times as fast as TRUNCATE, which makes and syncs a file per table and index.
+            emptied = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+            numbered = await own.fetch("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'")
+            emptied += [f"ALTER SEQUENCE {row[0]} RESTART" for row in numbered]
+            await own.execute("; ".join(emptied))
     finally:
         await own.close()
     return address
