@@ -156,6 +156,9 @@ if TYPE_CHECKING:
         Message as Message,
     )
     from amends.hooks.requests import (
+        Note as Note,
+    )
+    from amends.hooks.requests import (
         OrderPage as OrderPage,
     )
     from amends.hooks.requests import (
@@ -206,8 +209,8 @@ _FROM = {
         "CaseView", "Channel", "Clock", "Connector", "Context", "Desk", "Policy", "PolicyContext",
     ),
     "amends.hooks.requests": (
-        "AnyRequest", "Event", "Extension", "File", "Filing", "Grant", "Message", "OrderPage", "Receipt", "Reply",
-        "ReplyPage", "Ruling",
+        "AnyRequest", "Event", "Extension", "File", "Filing", "Grant", "Message", "Note", "OrderPage", "Receipt",
+        "Reply", "ReplyPage", "Ruling",
     ),
     "amends.hooks.specs": ("ChannelSpec", "ConnectorSpec", "Operation", "PolicySpec"),
     "amends.http": ("Http", "parse", "raise_for"),

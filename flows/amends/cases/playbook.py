@@ -112,6 +112,10 @@ class Playbook(_Table):
     cap_reached: Literal["apologise", "ask"] = Field(
         default="apologise", description="Over a cap: send the offer without its remedy, or ask a person."
     )
+    notes: bool | None = Field(
+        default=None,
+        description="A line on the order for the shop's people, per offer and remedy; absent: where messages are by hand.",
+    )
 
     @field_validator("at_risk_before")
     @classmethod

@@ -48,7 +48,8 @@ def read(tx: Tx, name: str, settings: Settings) -> Record:
     line, playbook = views_line(tx, id_)
     facts = chain.load(tx, [id_])[id_]
     done = effects.of_cases(tx, [id_])[id_]
-    open_ones = [e for e in done if not e.state.settled and e.state is not EffectState.QUARANTINED]
+    open_ones = effects.of_cases(tx, [id_], unsettled=True)[id_]
+    open_ones = [e for e in open_ones if e.state is not EffectState.QUARANTINED]
     blocked = next((str(hold) for hold in holds.current(tx, line.shop) if not hold.step), "")
     snapshot = fold(
         facts,

@@ -22,7 +22,7 @@ from amends.ledger.schema import orders as orders_table
 from amends.steps.shop import Shop
 from amends.testing.journal import Entry, duplicates
 
-JUDGED = ("message", "grant", "extend", "complain", "respond", "arbitrate")
+JUDGED = ("message", "grant", "extend", "complain", "respond", "arbitrate", "note")
 """Acts that the sandbox writes in its journal."""
 
 

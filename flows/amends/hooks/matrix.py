@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from amends.hooks.registry import Registry
 
 OPERATIONS = (
-    "changed_orders", "order", "tracking", "replies", "message", "grant", "extend", "find", "verify_webhook",
-    "complain", "respond", "arbitrate", "ruling", "disputes",
+    "changed_orders", "order", "tracking", "replies", "message", "grant", "extend", "note", "find",
+    "verify_webhook", "complain", "respond", "arbitrate", "ruling", "disputes",
 )  # fmt: skip
 """In the order of a case's life; a test keeps them the same as `READS` and `WRITES`."""
 

@@ -18,6 +18,7 @@ from amends.hooks.requests import (
     Filing,
     Grant,
     Message,
+    Note,
     OrderPage,
     Receipt,
     ReplyPage,
@@ -69,6 +70,10 @@ class Connector(Protocol):
     async def grant(self, request: Grant) -> Receipt: ...
 
     async def extend(self, request: Extension) -> Receipt: ...
+
+    async def note(self, request: Note) -> Receipt:
+        """Leave our visible trace on the order, for the merchant's people alone. May fail: no case waits for it."""
+        ...
 
     async def find(self, request: AnyRequest) -> Receipt | None:
         """The receipt of a write that did take place; None means proven absent. Raise where it cannot be known."""

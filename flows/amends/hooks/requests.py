@@ -84,7 +84,18 @@ class Filing(Request):
     refunds: tuple[str, ...] = Field(default=(), description="References of refunds made, as proof of them.")
 
 
-AnyRequest = Message | Grant | Extension | Filing
+class Note(Request):
+    """Leave a line on the order for the merchant's own people; customers neither see it nor are told of it.
+
+    `text` holds no personal value. `about` and `round` are for platforms that take a tag rather than a text.
+    """
+
+    op: Literal["note"] = "note"
+    about: Literal["offer", "settled", "closed"]
+    text: str
+
+
+AnyRequest = Message | Grant | Extension | Filing | Note
 
 
 class Receipt(_Value):

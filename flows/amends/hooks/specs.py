@@ -18,7 +18,7 @@ How = Literal["api", "by-hand", "unsupported"]
 EffectClass = Literal["idempotent", "queryable", "blind", "by-hand", "none"]
 
 READS = ("changed_orders", "order", "tracking", "replies", "find", "verify_webhook", "ruling", "disputes")
-WRITES = ("message", "grant", "extend", "complain", "respond", "arbitrate")
+WRITES = ("message", "grant", "extend", "complain", "respond", "arbitrate", "note")
 
 
 @dataclass(frozen=True, slots=True)

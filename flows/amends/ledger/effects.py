@@ -20,6 +20,9 @@ from amends.cases.snapshot import Pending
 from amends.ledger.database import Tx
 from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, orders, ticks
 
+NOTE = "note"
+"""The op of notes in the back office: no case waits for one, so they are not among what a worker has open."""
+
 
 class EffectState(StrEnum):
     PLANNED = "planned"
@@ -108,7 +111,7 @@ def plan(tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime)
     for draft in drafts:
         found = there.get(draft.key)
         if found is None:
-            rows.append(_row(draft, epochs[draft.case], now))
+            rows.append(row(draft, epochs[draft.case], now))
         elif found.state is EffectState.REJECTED:
             again.append(
                 {"k": draft.key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)}
@@ -167,7 +170,7 @@ def by_key(tx: Tx, keys: Iterable[str]) -> dict[str, Effect]:
     keys = list(keys)
     if not keys:
         return {}
-    return {row.key: _effect(row) for row in tx.execute(select(effects).where(effects.c.key.in_(keys)))}
+    return {row.key: read(row) for row in tx.execute(select(effects).where(effects.c.key.in_(keys)))}
 
 
 def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int, list[Effect]]:
@@ -175,9 +178,9 @@ def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int
     found: dict[int, list[Effect]] = {case: [] for case in ids}
     query = select(effects).where(effects.c.case_id.in_(list(ids)))
     if unsettled:
-        query = query.where(effects.c.settled_at.is_(None))
+        query = query.where(effects.c.settled_at.is_(None), effects.c.op != NOTE)
     for row in tx.execute(query.order_by(effects.c.planned_at, effects.c.key)):
-        found[row.case_id].append(_effect(row))
+        found[row.case_id].append(read(row))
     return found
 
 
@@ -204,7 +207,8 @@ def pending(effect: Effect) -> Pending:
     )
 
 
-def _row(draft: Draft, epoch: int, now: datetime) -> dict[str, Any]:
+def row(draft: Draft, epoch: int, now: datetime) -> dict[str, Any]:
+    """A draft as a row of the table, planned."""
     return {
         "key": draft.key, "case_id": draft.case, "shop": draft.shop, "number": draft.number, "step": draft.step.value,
         "round": draft.round, "op": draft.op, "kind": draft.kind, "via": draft.via, "effect_class": draft.effect_class,
@@ -218,7 +222,8 @@ def _hash(request: str) -> str:
     return hashlib.sha256(request.encode()).hexdigest()
 
 
-def _effect(row: Any) -> Effect:
+def read(row: Any) -> Effect:
+    """A row of the table as an effect."""
     amount = Money(minor=row.minor, currency=row.currency) if row.minor is not None else None
     return Effect(
         row.key, row.case_id, row.shop, row.number, f.Step(row.step), row.round, row.op, row.kind, row.via, row.effect_class,

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select, update
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.snapshot import Snapshot, fold
-from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, persons, tasks
+from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, notes, persons, tasks
 from amends.ledger.database import Tx
 from amends.ledger.schema import cases, maybe_ticks, orders, ticks
 
@@ -86,6 +86,7 @@ class End:
     release_rounds: list[int] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)  # inbox events that are facts now
     seen_tasks: list[str] = field(default_factory=list)  # effects whose tasks the platform's state has done
+    notes: list[effects.Draft] = field(default_factory=list)  # for the back office; written once, sent apart
     ask: approvals.Item | None = None
     ask_expires: datetime | None = None
     due_at: datetime | None = None
@@ -245,6 +246,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
         if state[end.claim.id] and end.outcome is not None:
             _stay_open(end)
     effects.change(tx, [change for end in kept for change in end.changes], now)
+    notes.add(tx, [(draft, end.claim.epoch) for end in kept for draft in end.notes], now)
     persons.store(tx, {end.claim.id: end.texts for end in kept if end.texts})
     for end in kept:
         for opening in end.tasks:
@@ -304,6 +306,7 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
 def _stay_open(end: End) -> None:
     """Something came in (a cancel, say) after this end was decided: the case is decided anew with it."""
     end.facts = [new for new in end.facts if not isinstance(new.body, f.Closed)]
+    end.notes = []  # found again when it is written next
     end.outcome, end.stage, end.why = None, "verify", "something came in just before it was closed"
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from amends.cases.orders import Personal
 from amends.errors import CaseError
-from amends.hooks.requests import AnyRequest, Extension, File, Filing, Grant, Message
+from amends.hooks.requests import AnyRequest, Extension, File, Filing, Grant, Message, Note
 from amends.ledger.effects import Effect
 from amends.ledger.vault import short_key
 
 _MODELS: dict[str, type[AnyRequest]] = {
     "message": Message, "grant": Grant, "extend": Extension, "complain": Filing, "respond": Filing, "arbitrate": Filing,
+    "note": Note,
 }  # fmt: skip
 _APART = ("text", "subject", "parameters", "reply_url")
 
@@ -30,11 +31,12 @@ def text_name(key: str) -> str:
 
 def split(request: AnyRequest) -> tuple[str, dict[str, bytes]]:
     """The stored request, and the texts and files to be kept apart: by name, for the effect's own key."""
+    names = () if isinstance(request, Note) else _APART  # a note holds nobody's words
     public = request.model_dump(
-        mode="json", exclude={*_APART, "personal", "files", "key"}, exclude_defaults=True
+        mode="json", exclude={*names, "personal", "files", "key"}, exclude_defaults=True
     )
     public["op"] = request.op
-    apart: dict[str, Any] = {name: value for name in _APART if (value := getattr(request, name, None))}
+    apart: dict[str, Any] = {name: value for name in names if (value := getattr(request, name, None))}
     if isinstance(request, Filing):
         public["files"] = [
             {"name": file.name, "media_type": file.media_type, "sha256": file.sha256}

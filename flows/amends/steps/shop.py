@@ -141,6 +141,17 @@ class Shop:
         return found
 
     @cached_property
+    def notes(self) -> bool:
+        """Whether our acts leave a line on the order, for the shop's own people.
+
+        Where messages go out by API they can be seen there; what a person does by hand shows nowhere else.
+        """
+        if self.connector_spec.operation("note").how != "api":
+            return False
+        by_hand = self.connector_spec.operation("message").how == "by-hand"
+        return by_hand if self.playbook.notes is None else self.playbook.notes
+
+    @cached_property
     def remedies(self) -> frozenset[str]:
         """The remedy kinds that the platform or a person there can give."""
         granted = self.connector_spec.operation("grant").how != "unsupported"

@@ -16,6 +16,7 @@ from amends.ledger.schema import sweeps, ticks
 from amends.steps.advance import Moved, Runner, advance, directly
 from amends.steps.intake import Found, take_orders, take_replies
 from amends.steps.shop import Shop
+from amends.steps.write_notes import write_notes
 
 Taker = Callable[[str, Callable[[Shop], Awaitable[Found]], Shop], Awaitable[Found]]
 
@@ -61,6 +62,7 @@ async def sweep(shop: Shop, *, run: Runner = directly, take: Taker = take_direct
         replies = await take("read-replies", take_replies, shop)
         summary.expired = await shop.ledger.run(approvals.expire, shop.name, shop.clock.now())
         moved = await advance(shop, run=_keeping(shop, run))
+        await write_notes(shop)
         _sum_up(summary, orders, replies, moved)
         summary.problems, shop.problems = [*summary.problems, *shop.problems], []
         summary.seconds = round(time.monotonic() - began, 3)

@@ -18,6 +18,7 @@ from amends.hooks.requests import (
     Filing,
     Grant,
     Message,
+    Note,
     OrderPage,
     Receipt,
     ReplyPage,
@@ -70,6 +71,9 @@ class InProcess:
     async def extend(self, request: Extension) -> Receipt:
         return self._write(request, lambda: self.market.extend(request))
 
+    async def note(self, request: Note) -> Receipt:
+        return self._write(request, lambda: self.market.note(request))
+
     async def respond(self, request: Filing) -> Receipt:
         return self._write(request, lambda: self.market.respond(request))
 
@@ -113,6 +117,8 @@ class InProcess:
 def identity(request: AnyRequest) -> str:
     """What makes two attempts the same request: never the key, which a broken ledger may draw at random."""
     kind = f"grant:{request.remedy.kind}" if isinstance(request, Grant) else request.op
+    if isinstance(request, Note):
+        kind = f"note:{request.about}"
     return f"{kind} {request.order} {request.round}"
 
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from amends.cases.money import Money
 
-Op = Literal["message", "grant", "extend", "complain", "respond", "arbitrate", "legal"]
+Op = Literal["message", "grant", "extend", "complain", "respond", "arbitrate", "legal", "note"]
 Visible = Literal["api", "hand"]
 
 

@@ -24,12 +24,14 @@ from amends.hooks.requests import (
     Filing,
     Grant,
     Message,
+    Note,
     OrderPage,
     Receipt,
     Reply,
     ReplyPage,
     Ruling,
 )
+from amends.testing.cursors import read_cursor, write_cursor
 from amends.testing.customers import Answered
 from amends.testing.journal import Entry, Op, Visible
 from amends.testing.outcomes import Outcomes
@@ -39,7 +41,7 @@ from amends.testing.timelines import sale
 START = datetime(2026, 3, 2, tzinfo=UTC)
 _PREFIX = {
     "message": "M", "grant": "G", "extend": "X",
-    "complain": "C", "respond": "R", "arbitrate": "A", "legal": "L",
+    "complain": "C", "respond": "R", "arbitrate": "A", "legal": "L", "note": "N",
 }  # fmt: skip
 _FAR = "\uffff"
 
@@ -118,7 +120,7 @@ class Marketplace:
 
     def changed_orders(self, cursor: str = "") -> OrderPage:
         """Orders whose list entry changed after `cursor`, each once, oldest change first."""
-        last = _read_cursor(cursor)
+        last = read_cursor(cursor)
         orders: list[Order] = []
         for at, number in self._feed[bisect_right(self._feed, last) if last else 0 :]:
             if at > self.now:
@@ -127,10 +129,10 @@ class Marketplace:
             if found.last_listed(self.now) != at:
                 continue  # it changed again since: it comes at that later place
             if len(orders) == self.page:
-                return OrderPage(orders=tuple(orders), cursor=_write_cursor(last), more=True)
+                return OrderPage(orders=tuple(orders), cursor=write_cursor(last), more=True)
             orders.append(found.listed(self.now))
             last = (at, number)
-        return OrderPage(orders=tuple(orders), cursor=_write_cursor(last))
+        return OrderPage(orders=tuple(orders), cursor=write_cursor(last))
 
     def order(self, number: str) -> Order:
         return self._sale(number).page(self.now)
@@ -140,16 +142,16 @@ class Marketplace:
 
     def replies(self, cursor: str = "") -> ReplyPage:
         """Customers' answers after `cursor`, oldest first; `event` stays the same when read again."""
-        last = _read_cursor(cursor)
+        last = read_cursor(cursor)
         found: list[Reply] = []
         for at, event in self._replies[bisect_right(self._replies, last) if last else 0 :]:
             if at > self.now:
                 break
             if len(found) == self.page:
-                return ReplyPage(replies=tuple(found), cursor=_write_cursor(last), more=True)
+                return ReplyPage(replies=tuple(found), cursor=write_cursor(last), more=True)
             found.append(self._answers[event].reply)
             last = (at, event)
-        return ReplyPage(replies=tuple(found), cursor=_write_cursor(last))
+        return ReplyPage(replies=tuple(found), cursor=write_cursor(last))
 
     def find(self, request: AnyRequest) -> Receipt | None:
         """What took place under that request's key, once it can be seen; extensions cannot be looked up."""
@@ -219,6 +221,12 @@ class Marketplace:
             "arbitrate", "arbitrate", request, _fingerprint(request.order, request.round), by=by, data={}
         )
 
+    def note(self, request: Note, *, by: Visible = "api") -> Receipt:
+        """A line for the shop's own people: it changes nothing about the order."""
+        self._sale(request.order)
+        print_, data = _fingerprint(request.order, request.about, request.text), {"text": request.text}
+        return self._once("note", f"note:{request.about}", request, print_, by=by, data=data)
+
     def back_office(
         self,
         order: str,
@@ -245,7 +253,7 @@ class Marketplace:
             self._sale(order)
             return self._record("legal", "legal", order, round, key, by="hand", data={}, amount=None)
         instance: Any = {"complain": "complaint", "respond": "response", "arbitrate": "arbitration"}[op]
-        filing = Filing(op=op, instance=instance, text="", **known)
+        filing = Filing(op=op, instance=instance, text="", **known)  # type: ignore[arg-type]  # looked up above
         act = {"complain": self.complain, "respond": self.respond, "arbitrate": self.arbitrate}[op]
         return act(filing, by="hand")
 
@@ -381,20 +389,3 @@ class Marketplace:
 
 def _fingerprint(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _write_cursor(place: tuple[datetime, str] | None) -> str:
-    return f"{place[0].isoformat()}~{place[1]}" if place else ""
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str] | None:
-    if not cursor:
-        return None
-    at, _, rest = cursor.partition("~")
-    try:
-        when = datetime.fromisoformat(at)
-    except ValueError:
-        raise Rejected(f"sandbox: {cursor!r} is not a cursor of ours") from None
-    if when.tzinfo is None:
-        raise Rejected(f"sandbox: {cursor!r} is not a cursor of ours")
-    return when, rest

@@ -21,6 +21,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "grant": Operation.idempotent(window=timedelta(days=30)),
     "grant:refund": Operation.queryable(quiet=QUIET, reviewed=True),
     "extend": Operation.blind(),
+    "note": Operation.idempotent(window=timedelta(days=30)),
     "complain": Operation.by_hand("Sandbox back office › Complaints › New", limits="one complaint per order"),
     "respond": Operation.queryable(quiet=QUIET),
     "arbitrate": Operation.idempotent(window=timedelta(days=30)),

@@ -19,6 +19,7 @@ from amends import (
     Grant,
     Http,
     Message,
+    Note,
     Order,
     OrderPage,
     Receipt,
@@ -147,8 +148,8 @@ class PayPal:
 
     async def find(self, request: AnyRequest) -> Receipt | None:
         """The receipt of a text of ours that the dispute shows; None where it shows none."""
-        if isinstance(request, Extension):
-            _no("extend")
+        if isinstance(request, Extension | Note):
+            _no(request.op)
         if isinstance(request, Filing) and request.dispute:
             return _found(request, await self._api.dispute(request.dispute))
         # Also in those that are over: what we offered may have ended one.
@@ -212,6 +213,9 @@ class PayPal:
 
     async def extend(self, request: Extension) -> Receipt:
         _no("extend")
+
+    async def note(self, request: Note) -> Receipt:
+        _no("note")
 
     def _connect(self) -> Api:
         return Api(Http(self._context.client(), who="paypal"), self._config, self._clock, self._token)

@@ -6,6 +6,7 @@ Importing this costs nothing but the spec: the connector and its HTTP client loa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from amends import ConnectorSpec, Operation, hookimpl
@@ -38,6 +39,8 @@ SPEC = ConnectorSpec(
         # The outcome of a dispute over a refund is in the API; that of a penalty appeal is not.
         "ruling:response": Operation.read(),
         "ruling:arbitration": Operation.read(),
+        # One line of ours, exchanged in its place: the same again is the same line.
+        "note": Operation.idempotent(window=timedelta(days=60)),
         **BY_HAND,
     },
     # The tightest list allows 3000 calls a minute and shop; some stay free for the merchant's other software.

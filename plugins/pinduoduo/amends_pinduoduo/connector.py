@@ -16,6 +16,7 @@ from amends import (
     Filing,
     Grant,
     Message,
+    Note,
     NotFound,
     Order,
     OrderPage,
@@ -108,13 +109,9 @@ class Pinduoduo:
                 raise
             return None
 
-    async def note(self, order: str, key: str, text: str) -> Receipt:
+    async def note(self, request: Note) -> Receipt:
         """Leave our trace in the order's note for the merchant's people; doing it again is harmless."""
-        return await notes.write(self._router, await self._detail(order), key, text)
-
-    async def has_note(self, order: str, key: str) -> bool:
-        """Whether the trace of that effect stands in the order's note."""
-        return notes.shows(await self._detail(order), key)
+        return await notes.write(self._router, await self._detail(request.order), request.key, request.text)
 
     async def _detail(self, number: str) -> dict[str, Any]:
         answer = await self._router.call(

@@ -45,13 +45,20 @@ class FakePinduoduo(FakePlatform):
         )
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        self.router.orders = {number: row(order) for number, order in self.orders.items()}
+        noted = {number: shown["remark"] for number, shown in self.router.orders.items()}
+        self.router.orders = {
+            number: row(order) | {"remark": noted.get(number, "")} for number, order in self.orders.items()
+        }
         self.router.traces = {
             ("SE", order.tracking_number): [{"action": "GOT", "status_time": china(order.picked_up_at)}]
             for order in self.orders.values()
             if order.picked_up_at is not None
         }
-        return self.router.handle(request)
+        answer = self.router.handle(request)
+        for number, shown in self.router.orders.items():
+            if shown["remark"] != noted.get(number, ""):
+                self.act("note", number, key=shown["remark"].split()[1])
+        return answer
 
     def refuse(self, why: Any, request: httpx.Request) -> httpx.Response | None:
         if why == "throttled":

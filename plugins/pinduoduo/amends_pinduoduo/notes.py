@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from amends import InputError, Receipt
+from amends import Receipt
 from amends_pinduoduo.fields import number
 from amends_pinduoduo.router import Router
 
@@ -20,14 +20,10 @@ LONGEST = 80
 
 
 def line(key: str, text: str) -> str:
-    """Our line: the effect's key, so that it can be found again, and a few words for people."""
+    """Our line: the effect's key, so that it can be told from others, and a few words for people, cut to fit."""
     words = " ".join(re.sub(r"[【】]", " ", text).split())
-    made = f"【amends {key} {words}】"
-    if len(made) > LONGEST:
-        raise InputError(
-            f"pinduoduo: a note of {len(made)} characters is too long; {LONGEST} are kept for ours"
-        )
-    return made
+    room = LONGEST - len(f"【amends {key} 】")
+    return f"【amends {key} {words if len(words) <= room else words[: room - 1] + '…'}】"
 
 
 def with_line(note: str, ours: str) -> str:
@@ -50,8 +46,3 @@ async def write(router: Router, row: Mapping[str, Any], key: str, text: str) -> 
         mark: dict[str, Any] = {"tag": tag, "tag_name": name} if tag and name else {}
         await router.call("pdd.order.note.update", "response", order_sn=number_, note=new, **mark)
     return Receipt(ref=key)
-
-
-def shows(row: Mapping[str, Any], key: str) -> bool:
-    """Whether the order's note carries our line for that effect."""
-    return f"【amends {key} " in str(row.get("remark") or "")

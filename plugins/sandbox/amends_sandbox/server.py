@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from amends import AmendsError, Extension, Filing, Grant, Message, NotFound, Remedy
+from amends import AmendsError, Extension, Filing, Grant, Message, Note, NotFound, Remedy
 from amends.testing.draws import unit
 from amends.testing.faults import Fault, Faults
 from amends.testing.inprocess import identity
@@ -63,6 +63,7 @@ class Service:
             ("POST", "/messages"): self._writer(Message, self.market.message),
             ("POST", "/grants"): self._writer(Grant, self.market.grant),
             ("POST", "/extensions"): self._writer(Extension, self.market.extend),
+            ("POST", "/notes"): self._writer(Note, self.market.note),
             ("POST", "/responses"): self._writer(Filing, self.market.respond),
             ("POST", "/arbitrations"): self._writer(Filing, self.market.arbitrate),
         }
@@ -90,9 +91,10 @@ class Service:
         async def guarded(request: Request) -> Response:
             if request.headers.get("authorization") != self._bearer:
                 return _json(401, _error("auth-failed", "wrong secret"))
-            if self.state.dice.faults.latency:
+            faults = self.state.dice.faults
+            if faults.delay or faults.latency:
                 spread = unit(self.market.seed, "latency", request.url.path, request.url.query)
-                await asyncio.sleep(self.state.dice.faults.latency.total_seconds() * spread)
+                await asyncio.sleep((faults.delay + faults.latency * spread).total_seconds())
             return await inner(request)
 
         return guarded

@@ -38,6 +38,7 @@ SPEC = ConnectorSpec(
         "verify_webhook": Operation.read(),
         "ruling": Operation.read(),
         "extend": Operation.idempotent(window=_FOR_GOOD),
+        "note": Operation.idempotent(window=_FOR_GOOD),
         "grant:coupon": Operation.idempotent(window=_FOR_GOOD),
         "grant:discount": Operation.idempotent(window=_FOR_GOOD),
         "grant:refund": Operation.idempotent(window=timedelta(hours=24)),

@@ -19,6 +19,7 @@ from amends import (
     Http,
     InputError,
     Message,
+    Note,
     Order,
     OrderPage,
     Receipt,
@@ -111,11 +112,24 @@ class Shopify:
             raise BadAnswer("shopify: fulfillmentOrdersSetFulfillmentDeadline.success is not true")
         return Receipt(ref=left[0].id)
 
+    async def note(self, request: Note) -> Receipt:
+        """A tag on the order: added, never replacing what people wrote, and the same twice is one.
+
+        The order's note would say more, but it is the customer's own, and the API replaces it whole.
+        """
+        node, tag = await self._node(request.order), _tag(request)
+        if tag not in node.tags:
+            await self._admin.change("AddTag", "tagsAdd", {"id": node.id, "tags": [tag]})
+        return Receipt(ref=tag)
+
     async def find(self, request: AnyRequest) -> Receipt | None:
         if isinstance(request, Grant):
             return await self._remedies.find(request)
         if isinstance(request, Filing):
             return await self._disputes.find(request)
+        if isinstance(request, Note):
+            tag = _tag(request)
+            return Receipt(ref=tag) if tag in (await self._node(request.order)).tags else None
         if isinstance(request, Extension):
             node = await self._complete(await self._node(request.order))
             if node.metafield is None or node.metafield.value.partition(" ")[0] != request.key:
@@ -209,6 +223,15 @@ class Shopify:
 
 def _cursor(since: datetime, until: datetime | None, after: str | None) -> str:
     return json.dumps({"since": _text(since), "until": _text(until) if until else None, "after": after})
+
+
+def _tag(note: Note) -> str:
+    """At most 40 characters; some of the key, so that another generation of the case has its own."""
+    return (
+        f"amends {note.about} {note.round} {note.key[:10]}"
+        if note.round
+        else f"amends {note.about} {note.key[:10]}"
+    )
 
 
 def _text(at: datetime) -> str:

@@ -154,6 +154,14 @@ mutation SetDeadline($ids: [ID!]!, $deadline: DateTime!, $trace: [MetafieldsSetI
   }}
 }}
 """,
+    "AddTag": """
+mutation AddTag($id: ID!, $tags: [String!]!) {
+  tagsAdd(id: $id, tags: $tags) {
+    node { id }
+    userErrors { field message }
+  }
+}
+""",
     "CreateDiscount": f"""
 mutation CreateDiscount($discount: DiscountCodeBasicInput!) {{
   discountCodeBasicCreate(basicCodeDiscount: $discount) {{

@@ -66,6 +66,7 @@ class FakeShopify(FakePlatform):
         self.keys: dict[str, tuple[str, str]] = {}  # idempotency key -> parameters, refund
         self.deadlines: dict[str, tuple[str, datetime]] = {}  # order -> trace, deadline
         self.disputes: dict[str, _Answer] = {}
+        self.tags: dict[str, list[str]] = {}
         self.uploads: dict[int, _Answer] = {}
 
     def number(self, n: int) -> str:
@@ -281,6 +282,15 @@ class FakeShopify(FakePlatform):
             return {"refundCreate": {"refund": None, "userErrors": [clash]}}
         return {"refundCreate": {"refund": {"id": ref}, "userErrors": []}}
 
+    def AddTag(self, asked: _Answer) -> _Answer:
+        order = self.of(asked["id"])
+        kept = self.tags.setdefault(order.number, [])
+        for tag in asked["tags"]:
+            if tag not in kept:
+                kept.append(tag)
+                self.act("note", order.number, key=tag)
+        return {"tagsAdd": {"node": {"id": gid("Order", order)}, "userErrors": []}}
+
     def Dispute(self, asked: _Answer) -> _Answer:
         dispute = self.disputes.get(asked["id"])
         ruling = self.rulings.get(asked["id"])
@@ -339,7 +349,7 @@ class FakeShopify(FakePlatform):
             "displayFulfillmentStatus": _SHOWN.get(order.status, "OPEN"),
             "returnStatus": "NO_RETURN",
             "customerLocale": order.language or "en",
-            "tags": [],
+            "tags": list(self.tags.get(order.number, [])),
             "totalPriceSet": {"shopMoney": amount(order.amount)},
             "risk": {"recommendation": "ACCEPT"},
             "transactions": [{"kind": "SALE", "status": "SUCCESS", "processedAt": text(order.paid_at)}],

@@ -39,6 +39,7 @@ SPEC = ConnectorSpec(
             effect="queryable",
             limits="shown with the order in the storefront; Vendure itself mails no notes",
         ),
+        "note": Operation.queryable(),
         "grant:coupon": Operation.queryable(),
         "grant:refund": Operation.queryable(),
         "grant:gift": Operation.by_hand(

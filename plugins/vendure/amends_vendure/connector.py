@@ -14,6 +14,7 @@ from amends import (
     Extension,
     Grant,
     Message,
+    Note,
     NotFound,
     Order,
     OrderPage,
@@ -122,10 +123,18 @@ class Vendure:
             return await remedies.refund(self.api, request, await self._raw(request.order))
         raise Unsupported(f"{self.api.who}: Vendure's API gives no {request.remedy.kind}")
 
+    async def note(self, request: Note) -> Receipt:
+        """A private note: for administrators alone."""
+        order = await self._raw(request.order)
+        return await notes.add(
+            self.api, order["id"], f"amends: {request.text}", key=request.key, public=False
+        )
+
     async def find(self, request: AnyRequest) -> Receipt | None:
-        if isinstance(request, Message):
+        if isinstance(request, Message | Note):
             order = await self._raw(request.order)
-            return await notes.find(self.api, order["id"], key=request.key, public=True)
+            public = isinstance(request, Message)
+            return await notes.find(self.api, order["id"], key=request.key, public=public)
         if isinstance(request, Grant) and request.remedy.kind is RemedyKind.COUPON:
             return await remedies.find_coupon(self.api, request, await self._raw(request.order))
         if isinstance(request, Grant) and request.remedy.kind is RemedyKind.REFUND:

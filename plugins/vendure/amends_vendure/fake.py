@@ -101,6 +101,8 @@ class FakeVendure(FakePlatform):
             # A coupon is given when its customer knows the code.
             told = any(promotion["couponCode"] in input["note"] for promotion in self.promotions)
             self.act("grant" if told else "message", f"V{input['id']}", key=_key(input["note"]))
+        elif input["note"].startswith("amends:"):
+            self.act("note", f"V{input['id']}", key=_key(input["note"]))
         return {"addNoteToOrder": {"id": input["id"]}}
 
     def _Promotions(self, code: str) -> dict[str, Any]:

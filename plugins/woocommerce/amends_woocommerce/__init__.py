@@ -47,6 +47,7 @@ SPEC = ConnectorSpec(
             limits="note the new order's number on the late order",
         ),
         "extend": Operation.idempotent(),
+        "note": Operation.queryable(),
     },
 )
 

@@ -17,6 +17,7 @@ from amends import (
     Extension,
     Grant,
     Message,
+    Note,
     Order,
     OrderPage,
     Receipt,
@@ -112,6 +113,10 @@ class WooCommerce:
             raise BadAnswer(f"{self.api.who}: order {request.order} answers without the new meta_data")
         return Receipt(ref=wanted[self.config.agreed_meta])
 
+    async def note(self, request: Note) -> Receipt:
+        """A private note: seen in the shop's back office, never mailed."""
+        return await notes.remark(self.api, request.order, f"amends: {request.text}", key=request.key)
+
     def _agreed(self, request: Extension) -> dict[str, str]:
         """What the order's meta data holds once this extension is done: the date, and which act set it."""
         until = request.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -120,6 +125,8 @@ class WooCommerce:
     async def find(self, request: AnyRequest) -> Receipt | None:
         if isinstance(request, Message):
             return await notes.told(self.api, request.order, key=request.key)
+        if isinstance(request, Note):
+            return await notes.told(self.api, request.order, key=request.key, kind="internal")
         if isinstance(request, Grant) and request.remedy.kind is RemedyKind.COUPON:
             return await remedies.find_coupon(self.api, request)
         if isinstance(request, Grant) and request.remedy.kind is RemedyKind.REFUND:

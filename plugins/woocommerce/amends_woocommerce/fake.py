@@ -126,6 +126,8 @@ class FakeWooCommerce(FakePlatform):
             # A coupon is given when its customer knows the code.
             told = any(code in body["note"] for code in self.coupons)
             self.act("grant" if told else "message", number, key=_key(body["note"]))
+        elif body["note"].startswith("amends:"):
+            self.act("note", number, key=_key(body["note"]))
         return httpx.Response(201, json=rows[-1])
 
     def _refunded(self, number: str, body: dict[str, Any]) -> httpx.Response:

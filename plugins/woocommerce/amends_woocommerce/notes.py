@@ -21,8 +21,8 @@ async def remark(api: Api, order: str, text: str, *, key: str) -> Receipt:
     return await _add(api, order, f"{text} {mark(key)}", customer=False)
 
 
-async def told(api: Api, order: str, *, key: str) -> Receipt | None:
-    for row in await _list(api, order, "customer"):
+async def told(api: Api, order: str, *, key: str, kind: str = "customer") -> Receipt | None:
+    for row in await _list(api, order, kind):
         if mark(key) in row["note"]:
             return Receipt(ref=_id(api, row))
     return None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.plugins.pinduoduo.conftest import NOW
 
-from amends import Extension, Filing, Grant, InputError, Message, Money, Remedy, RemedyKind, Unsupported
+from amends import Extension, Filing, Grant, Message, Money, Note, Remedy, RemedyKind, Unsupported
 from amends_pinduoduo import SPEC
 from amends_pinduoduo.connector import Pinduoduo
 from amends_pinduoduo.fake_router import FakeRouter, order_row, refund_row
@@ -52,7 +52,7 @@ def test_what_others_decide_is_declared_as_reviewed() -> None:
 
 def test_nothing_is_declared_that_the_platform_cannot_do() -> None:
     assert {name for name, o in SPEC.operations.items() if o.how == "api"} == {
-        "changed_orders", "order", "tracking", "ruling:response", "ruling:arbitration",
+        "changed_orders", "order", "tracking", "ruling:response", "ruling:arbitration", "note",
     }  # fmt: skip
     for absent in ("replies", "find", "verify_webhook", "grant:points", "grant:gift"):
         assert absent not in SPEC.operations
@@ -121,24 +121,26 @@ async def test_no_verdict_for_what_is_not_that_dispute(shop: Pinduoduo, router: 
     assert await shop.ruling("P-1", ref) is None
 
 
+def note(key: str, text: str) -> Note:
+    return Note(key=key, order="P-1", round=1, about="offer", text=text)
+
+
 async def test_a_note_keeps_what_people_wrote(shop: Pinduoduo, router: FakeRouter) -> None:
     mark = {"remark": "老客户，送小样", "remark_tag": 2, "remark_tag_name": "重要"}
     router.orders["P-1"] = order_row("P-1", NOW, **mark)
-    assert not await shop.has_note("P-1", "k17")
     for _ in range(2):
-        await shop.note("P-1", "k17", "已提供 3 元补偿券")
+        await shop.note(note("k17", "已提供 3 元补偿券"))
     row = router.orders["P-1"]
     assert row["remark"] == "老客户，送小样 【amends k17 已提供 3 元补偿券】"
     assert (row["remark_tag"], row["remark_tag_name"]) == (2, "重要")
     assert router.calls["pdd.order.note.update"] == 1, "again is harmless, and not even sent"
-    assert await shop.has_note("P-1", "k17")
-    await shop.note("P-1", "k18", "【已】结案")
+    await shop.note(note("k18", "【已】结案"))
     assert row["remark"] == "老客户，送小样 【amends k18 已 结案】"
 
 
 async def test_a_note_without_a_mark(shop: Pinduoduo, router: FakeRouter) -> None:
     router.orders["P-1"] = order_row("P-1", NOW)
-    await shop.note("P-1", "k17", "联系中")
+    await shop.note(note("k17", "联系中"))
     assert router.orders["P-1"]["remark"] == "【amends k17 联系中】"
 
 
@@ -146,11 +148,12 @@ def test_words_added_behind_our_line_stay() -> None:
     assert with_line("甲 【amends k1 x】 乙", "【amends k2 y】") == "甲 乙 【amends k2 y】"
 
 
-async def test_a_long_note_is_refused_rather_than_cut(shop: Pinduoduo, router: FakeRouter) -> None:
-    router.orders["P-1"] = order_row("P-1", NOW)
-    with pytest.raises(InputError, match="too long"):
-        await shop.note("P-1", "k17", "长" * 80)
-    assert router.calls["pdd.order.note.update"] == 0
+async def test_a_long_note_is_cut_and_keeps_its_key(shop: Pinduoduo, router: FakeRouter) -> None:
+    router.orders["P-1"] = order_row("P-1", NOW, remark="老客户")
+    await shop.note(note("k17", "长" * 90))
+    remark = router.orders["P-1"]["remark"]
+    assert remark.startswith("老客户 【amends k17 长长") and remark.endswith("长…】")
+    assert len(remark) == len("老客户 ") + 80
 
 
 def test_importing_costs_little() -> None:

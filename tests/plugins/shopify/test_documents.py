@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amends import Extension, File, Filing, Grant, Money, Remedy, RemedyKind
+from amends import Extension, File, Filing, Grant, Money, Note, Remedy, RemedyKind
 from amends_shopify.documents import API_VERSION, DOCUMENTS
 
 
@@ -51,6 +51,7 @@ async def exchanged(store: Any) -> AsyncIterator[list[tuple[dict[str, Any], dict
     extension = Extension(key="k-extend", order=order.number, until=store.clock.now())
     await shop.extend(extension)
     await shop.find(extension)
+    await shop.note(Note(key="k-note", order=order.number, round=1, about="offer", text="offer 1"))
     for kind in (RemedyKind.COUPON, RemedyKind.STORE_CREDIT, RemedyKind.GIFT, RemedyKind.REFUND):
         remedy = Remedy(
             kind=kind, amount=Money.of("5", "EUR"), name="card" if kind is RemedyKind.GIFT else ""

@@ -152,6 +152,9 @@ class Platform:
     async def extend(self, request: AnyRequest) -> Receipt:
         return self._write(request)
 
+    async def note(self, request: AnyRequest) -> Receipt:
+        return self._write(request)
+
     async def complain(self, request: AnyRequest) -> Receipt:
         return self._write(request)
 

@@ -27,7 +27,7 @@ class ConnectorContract(ReadingChecks, ToleranceChecks, WebhookChecks, WritingCh
     """
 
     fake: ClassVar[type[FakePlatform]]
-    ops = ("message", "grant", "extend")
+    ops = ("message", "grant", "extend", "note")
 
     @check
     async def test_one_call_stays_within_the_quota(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from amends.cases.money import Money, minor_digits
 from amends.cases.offers import Remedy, RemedyKind
 from amends.cases.orders import Item, Order, OrderStatus, Parcel, Personal
-from amends.hooks.requests import AnyRequest, Extension, File, Filing, Grant, Message
+from amends.hooks.requests import AnyRequest, Extension, File, Filing, Grant, Message, Note
 
 # Just after a spring change of clocks: local times jump here, yet none of them is ambiguous.
 START = datetime(2026, 3, 29, 4, 0, 0, tzinfo=UTC)
@@ -123,6 +123,9 @@ def request(
             )
         case "extend":
             return Extension.model_validate(common | {"until": now + timedelta(days=3), "reason": "late"})
+        case "note":
+            text = f"offer {round}: coupon 3.00 {currency}, ships by 04-01"
+            return Note.model_validate(common | {"about": "offer", "text": text})
         case _:
             content = b"order, promised, picked up\n"
             proof = File(
