@@ -19,6 +19,7 @@ from amends.settings import (
     write_starter,
 )
 from amends.settings.cron import check_cron
+from amends.settings.models import Approvals as Asking
 from amends.settings.models import Approver, Caps, Inbox, Ledger, Plugins, Rules, Shop
 from amends.settings.starter import starter_files
 
@@ -306,7 +307,7 @@ def test_the_starter_loads_as_written(tmp_path: Path) -> None:
         write_starter(tmp_path)
 
 
-MODELS = [Settings, Shop, Playbook, Storm, Approvals, Caps, Approver, Rules, Rule, Ledger, Plugins, Inbox]
+MODELS = [Settings, Shop, Playbook, Storm, Approvals, Asking, Caps, Approver, Rules, Rule, Ledger, Plugins, Inbox]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -318,6 +319,7 @@ def test_every_key_is_explained(model: type[BaseModel]) -> None:
         "policies",
         "channels",
         "approvers",
+        "approvals",
         "caps",
         "rules",
         "ledger",

@@ -225,7 +225,7 @@ class Held(Body):
     why: str
     by: str
     cause: Literal[
-        "operator", "storm", "backfill", "quarantine", "poison", "contact", "approval", "platform"
+        "operator", "storm", "backfill", "quarantine", "poison", "contact", "approval", "platform", "undecided"
     ] = "operator"
 
 

@@ -1,17 +1,23 @@
-"""`amends approvals`, `approve` and `reject`: frozen lists of acts, and a named person's yes or no."""
+"""`amends approvals`, `approve` and `reject`: frozen lists of acts, and the yes or no of a person who shows who they are."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amends.cli.opened import known_shop, now_of, open_ledger, open_settings, zone_of
-from amends.cli.options import PEOPLE, Approver, Json, Now, ShopName
+from amends.cli.opened import known_shop, now_of, open_ledger, open_registry, open_settings, zone_of
+from amends.cli.options import PEOPLE, Approver, Code, Json, Now, ShopName
 from amends.cli.output import Column, local, many, print_json, say, table
+from amends.clock import FixedClock
 
 if TYPE_CHECKING:
-    from amends.ledger.approvals import Decision, Listing
+    from datetime import tzinfo
+
+    from amends.ledger.approvals import Decision
+    from amends.ledger.notices import Notice
 
 ListId = Annotated[str, typer.Argument(metavar="LIST", help="The list, as `amends approvals` names it.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason; kept with the decision.")]
@@ -34,22 +40,26 @@ def approvals(
     settings = open_settings(ctx)
     known_shop(settings, shop)
     from amends.ledger import approvals as ledger_approvals
+    from amends.ledger import notices
 
     with open_ledger(settings) as ledger:
         found = ledger.do(ledger_approvals.listing, shop=shop, open_only=not all_)
+        logs = ledger.do(notices.log, [one.id for one in found])
     at = now_of(now, settings, shop)
     if not all_:
         found = [one for one in found if one.expires_at > at]
     if json:
-        print_json({"now": at, "lists": found})
+        shown = {one.id: logs.get(one.id, []) for one in found}
+        print_json({"now": at, "lists": found, "told": shown})
         return
     if not found:
         say("Nothing waits for approval.")
     for one in found:
         zone = zone_of(settings, one.shop)
         state = "" if one.state == "open" else f", {one.state}"
+        total = "".join(f", {amount}" for amount in one.amounts)
         say(
-            f"\n{one.id}: {one.kind}, shop {one.shop}, {many(len(one.items), 'act')}{_total(one)}, "
+            f"\n{one.id}: {one.kind}, shop {one.shop}, {many(len(one.items), 'act')}{total}, "
             f"until {local(one.expires_at, zone)}{state}"
         )
         rows = [
@@ -72,19 +82,25 @@ def approvals(
             Column("why", wide=True),
         ]
         table(columns, rows)
+        if told := _told(logs.get(one.id, ()), zone):
+            say(f"told: {told}")
     if found:
-        say("", "`amends approve LIST --by NAME [--except CASE]`, or `amends reject LIST --by NAME`")
+        say(
+            "",
+            "`amends approve LIST --as NAME [--except CASE]` sends NAME a code; with `--code CODE` it decides.",
+        )
         say(f"approvers: {', '.join(settings.approvers) or 'nobody yet; add a table [approvers.NAME]'}")
 
 
-def _total(one: Listing) -> str:
-    sums: dict[str, int] = {}
-    for item in one.items:
-        if item.amount is not None:
-            sums[item.amount.currency] = sums.get(item.amount.currency, 0) + item.amount.minor
-    from amends.cases.money import Money
-
-    return "".join(f", {Money(minor=minor, currency=currency)}" for currency, minor in sorted(sums.items()))
+def _told(log: Sequence[Notice], zone: tzinfo) -> str:
+    """Who was told what, when: `lin asked 12:00, reminded 16:00; wang asked 20:00 (failed)`."""
+    by_person: dict[str, list[str]] = {}
+    for line in log:
+        state = "" if line.state in ("sent", "none") else f" ({line.state})"
+        by_person.setdefault(line.person, []).append(
+            f"{line.kind} {local(line.at or line.planned_at, zone)}{state}"
+        )
+    return "; ".join(f"{person} {', '.join(lines)}" for person, lines in by_person.items())
 
 
 def _needed(people: int, decided_by: str) -> str:
@@ -96,6 +112,7 @@ def approve(
     ctx: typer.Context,
     list_id: ListId,
     by: Approver,
+    code: Code = "",
     exceptions: Annotated[
         list[str] | None,
         typer.Option("--except", metavar="CASE", help="Say no to this case's act; may be repeated."),
@@ -104,15 +121,27 @@ def approve(
     now: Now = None,
     json: Json = False,
 ) -> None:
-    """Say yes to every waiting act of a list, but for the exceptions, which get a no."""
-    _decide(ctx, list_id, by, True, exceptions or [], why, now, json)
+    """Say yes to every waiting act of a list, but for the exceptions, which get a no.
+
+    Without `--code`, one is sent to the approver, and nothing is decided.
+    """
+    _decide(ctx, list_id, by, True, code, exceptions or [], why, now, json)
 
 
 def reject(
-    ctx: typer.Context, list_id: ListId, by: Approver, why: Why = "", now: Now = None, json: Json = False
+    ctx: typer.Context,
+    list_id: ListId,
+    by: Approver,
+    code: Code = "",
+    why: Why = "",
+    now: Now = None,
+    json: Json = False,
 ) -> None:
-    """Say no to every waiting act of a list."""
-    _decide(ctx, list_id, by, False, [], why, now, json)
+    """Say no to every waiting act of a list.
+
+    Without `--code`, one is sent to the approver, and nothing is decided.
+    """
+    _decide(ctx, list_id, by, False, code, [], why, now, json)
 
 
 def _decide(
@@ -120,33 +149,39 @@ def _decide(
     list_id: str,
     by: str,
     yes: bool,
+    code: str,
     exceptions: list[str],
     why: str,
     now: str | None,
     json: bool,
 ) -> None:
-    settings = open_settings(ctx)
+    settings = open_settings(ctx, blocks=True)
     from amends.ledger import approvals as ledger_approvals
-    from amends.ledger import views
-    from amends.steps import people
+    from amends.steps.ask_approvers import Asking, send_code
+    from amends.steps.decide_list import Word, check, decide_list
 
     with open_ledger(settings) as ledger:
         shop = ledger.do(ledger_approvals.get, list_id).shop
-        ids = [ledger.do(views.case_id, name) for name in exceptions]
-        decision = ledger.do(
-            people.approve,
-            list_id,
-            by=by,
-            now=now_of(now, settings, shop),
-            exceptions=ids,
-            yes=yes,
-            why=why,
-            approvers=sorted(settings.approvers),
-        )
+        at = now_of(now, settings, shop)
+        word = Word(by, yes, code, exceptions, why)
+        ledger.do(check, settings, list_id, word, at)
+        if code.strip() or not settings.approver(by).channel:
+            decision = asyncio.run(decide_list(settings, ledger, list_id, word, at))
+            found: dict[str, Any] = {"list": list_id, "by": by, "decision": decision}
+            told = f"{list_id}: {_in_words(decision)}"
+        else:
+            asking = Asking(settings, ledger, FixedClock(at), lambda: open_registry(settings))
+            way = asyncio.run(send_code(asking, list_id, by))
+            verb = "approve" if yes else "reject"
+            found = {"list": list_id, "by": by, "decision": None, "code_sent": way}
+            told = (
+                f"A code was sent to {by} by {way}; nothing is decided yet. With it:\n"
+                f"amends {verb} {list_id} --as {by} --code CODE"
+            )
     if json:
-        print_json({"list": list_id, "by": by, "decision": decision})
+        print_json(found)
     else:
-        say(f"{list_id}: {_in_words(decision)}")
+        say(told)
 
 
 def _in_words(decision: Decision) -> str:

@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from amends.settings import Settings
 
 
-def open_settings(ctx: typer.Context) -> Settings:
-    """The configuration that the command line, AMENDS_CONFIG or ./config names; raises `ConfigError`."""
+def open_settings(ctx: typer.Context, *, blocks: bool = False) -> Settings:
+    """The configuration that the command line, AMENDS_CONFIG or ./config names; raises `ConfigError`.
+
+    `blocks`: secrets may be read from Prefect's blocks; it is imported only where config names one.
+    """
     from amends.settings import Settings
 
-    return Settings.load(ctx.find_root().obj)
+    return Settings.load(ctx.find_root().obj, blocks=_block if blocks else None)
+
+
+def _block(name: str) -> str:
+    from importlib import import_module
+
+    return str(import_module("amends.workflows.blocks").read_block(name))
 
 
 def settings_if_any(ctx: typer.Context) -> Settings | None:

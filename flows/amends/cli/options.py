@@ -66,6 +66,16 @@ By = Annotated[
     ),
 ]
 Approver = Annotated[
-    str, typer.Option("--by", metavar="NAME", help="Who decides: an approver named in config.")
+    str, typer.Option("--as", "--by", metavar="NAME", help="Who decides: an approver named in config.")
+]
+Code = Annotated[
+    str,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        envvar="AMENDS_CODE",
+        help="The single-use code that reached the approver for this list.",
+        show_envvar=False,
+    ),
 ]
 CaseName = Annotated[str, typer.Argument(metavar="CASE", help="The case's number, or its order's.")]

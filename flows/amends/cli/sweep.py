@@ -122,6 +122,7 @@ async def _one_by_one(
 async def _sweep_one(
     settings: Settings, registry: Registry, ledger: Ledger, name: str, clock: FixedClock | None, tell: Tell
 ) -> Summary:
+    from amends.steps.ask_approvers import Asking, ask_approvers
     from amends.steps.shop import Shop
     from amends.steps.sweep import sweep as sweep_shop
 
@@ -135,7 +136,13 @@ async def _sweep_one(
 
     shop = await Shop.open(settings, name, ledger=ledger, registry=registry, clock=clock or SystemClock())
     try:
-        return await sweep_shop(shop, run=run, take=take)
+        summary = await sweep_shop(shop, run=run, take=take)
+        if summary.state == "done":
+            tell(f"{name}: approvers")
+            summary.problems += await ask_approvers(
+                Asking(settings, ledger, shop.clock, lambda: registry), name
+            )
+        return summary
     finally:
         await shop.aclose()
 

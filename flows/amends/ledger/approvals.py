@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -44,25 +44,37 @@ class Listing:
     expires_at: datetime
     state: str
     items: tuple[Item, ...]
+    round: int = 1
+    problem: str = ""
 
     @property
     def waiting(self) -> tuple[Item, ...]:
         return tuple(item for item in self.items if item.decision is None)
+
+    @property
+    def amounts(self) -> tuple[Money, ...]:
+        """What its waiting acts come to; of a list that waits no more, all its acts: a sum for each currency."""
+        sums: dict[str, int] = {}
+        for item in self.waiting or self.items:
+            if item.amount is not None:
+                sums[item.amount.currency] = sums.get(item.amount.currency, 0) + item.amount.minor
+        return tuple(Money(minor=minor, currency=currency) for currency, minor in sorted(sums.items()))
 
 
 def freeze(
     tx: Tx, shop: str, kind: str, items: Sequence[Item], *, now: datetime, expires_at: datetime
 ) -> str:
     """Make a list of these acts; the same acts of the same versions give the same list."""
-    seed = "\n".join(
-        f"{item.case}:{item.what}:{item.version}:{item.amount}"
-        for item in sorted(items, key=lambda i: i.case)
-    )
-    digest = hashlib.sha256(f"{shop}\n{ticks(expires_at)}\n{seed}".encode()).hexdigest()
-    id_ = f"{kind}-{digest[:8]}"
-    known = tx.execute(select(approval_lists.c.id).where(approval_lists.c.id == id_)).first()
-    if known is not None:
-        return id_
+    acts = _acts(items)
+    digest = hashlib.sha256("\n".join([shop, str(ticks(expires_at)), *acts]).encode()).hexdigest()
+    id_ = ""
+    for length in (8, 16, 32, 64):  # short, as people type it; longer where another list has that name
+        id_ = f"{kind}-{digest[:length]}"
+        known = listing(tx, id_=id_)
+        if not known:
+            break
+        if (known[0].shop, known[0].expires_at, _acts(known[0].items)) == (shop, expires_at, acts):
+            return id_
     tx.execute(
         insert(approval_lists).values(
             id=id_, shop=shop, kind=kind, created_at=ticks(now), expires_at=ticks(expires_at), state="open"
@@ -80,6 +92,11 @@ def freeze(
         ],
     )  # fmt: skip
     return id_
+
+
+def _acts(items: Sequence[Item]) -> list[str]:
+    """What is asked, apart from how the answer stands."""
+    return sorted(f"{item.case}:{item.what}:{item.version}:{item.amount}:{item.people}" for item in items)
 
 
 def get(tx: Tx, id_: str) -> Listing:
@@ -117,6 +134,8 @@ def listing(
                 moment(row.expires_at),
                 row.state,
                 tuple(_item(i) for i in rows),
+                row.round,
+                row.problem,
             )
         )
     return found
@@ -132,6 +151,28 @@ class Decision:
     stale: int = 0
 
 
+_AFTER = {
+    "held": "`amends release` its cases, and the next sweep asks anew.",
+    "expired": "The next sweep asks anew.",
+    "decided": "See `amends case` for who decided what.",
+}
+"""What to do about a list that can no longer be decided."""
+
+
+def must_be_open(tx: Tx, id_: str, now: datetime) -> None:
+    """Lock a list that is to be decided; raises `ApprovalError` where it is unknown, or can no longer be."""
+    head = tx.execute(tx.locked(select(approval_lists).where(approval_lists.c.id == id_))).first()
+    if head is None:
+        raise ApprovalError(f"there is no approval list {id_!r}", hint="See `amends approvals`.")
+    if head.state != "open":
+        raise ApprovalError(f"list {id_} is already {head.state}", hint=_AFTER.get(head.state))
+    if ticks(now) >= head.expires_at:
+        raise ApprovalError(
+            f"list {id_} expired at {moment(head.expires_at):%Y-%m-%d %H:%M} UTC",
+            hint=_AFTER["expired"],
+        )
+
+
 def decide(
     tx: Tx,
     id_: str,
@@ -145,19 +186,10 @@ def decide(
     """Record a person's decision on every waiting act of the list, or on those of some cases.
 
     Raises `ApprovalError` for a list that is unknown, decided or expired, and for one person deciding twice where two
-    are needed. An act whose case has changed since it was frozen is stale: it is not approved, and is asked for anew.
+    are needed. An act whose case has changed or closed since it was frozen is stale: it gets neither yes nor no, and is
+    asked for anew where it is still wanted.
     """
-    head = tx.execute(tx.locked(select(approval_lists).where(approval_lists.c.id == id_))).first()
-    if head is None:
-        raise ApprovalError(f"there is no approval list {id_!r}", hint="See `amends approvals`.")
-    if head.state != "open":
-        raise ApprovalError(f"list {id_} is already {head.state}")
-    if ticks(now) >= head.expires_at:
-        tx.execute(update(approval_lists).where(approval_lists.c.id == id_).values(state="expired"))
-        raise ApprovalError(
-            f"list {id_} expired at {moment(head.expires_at):%Y-%m-%d %H:%M} UTC",
-            hint="The next sweep asks anew.",
-        )
+    must_be_open(tx, id_, now)
     query = select(approval_items, cases.c.version.label("case_version"), cases.c.outcome).join(
         cases, cases.c.id == approval_items.c.case_id
     )
@@ -177,10 +209,10 @@ def decide(
     for row in wanted:
         amount = Money(minor=row.minor, currency=row.currency) if row.minor is not None else None
         people = [name for name in row.decided_by.split(",") if name]
-        if not approve:
-            result = "refused"
-        elif row.case_version != row.version or row.outcome is not None:
+        if row.case_version != row.version or row.outcome is not None:
             result = "stale"
+        elif not approve:
+            result = "refused"
         elif by in people:
             raise ApprovalError(f"{by} has already approved; another person must too")
         else:
@@ -261,6 +293,41 @@ def expire(tx: Tx, shop: str, now: datetime) -> int:
         )
         .values(state="expired")
     ).rowcount
+
+
+def hold_undecided(tx: Tx, shop: str, after: timedelta, now: datetime) -> list[str]:
+    """Hold the cases of lists that nobody has decided within that time; answers with the lists.
+
+    The list ends with it: after a release the cases decide anew, and ask anew where it is still wanted. A list of
+    which only stale acts are left is none to hold for.
+    """
+    query = select(approval_lists.c.id).where(
+        approval_lists.c.shop == shop,
+        approval_lists.c.state == "open",
+        approval_lists.c.created_at <= ticks(now - after),
+    )
+    held: list[str] = []
+    for row in tx.execute(tx.locked(query.order_by(approval_lists.c.id))).all():
+        waits = select(cases.c.id).join(approval_items, approval_items.c.case_id == cases.c.id)
+        same = waits.where(
+            approval_items.c.list_id == row.id, approval_items.c.decision.is_(None),
+            approval_items.c.version == cases.c.version, cases.c.outcome.is_(None),
+        )  # fmt: skip
+        ids = sorted({case.id for case in tx.execute(tx.locked(same))})
+        why = f"nobody has decided list {row.id} in time"
+        body = f.Held(why=why, by="amends", cause="undecided")
+        chain.append(tx, {case: [chain.New(body, now)] for case in ids})
+        tx.execute(update(cases).where(cases.c.id.in_(ids)).values(due_at=ticks(now), wake=True))
+        mine = update(approval_lists).where(approval_lists.c.id == row.id)
+        tx.execute(mine.values(state="held" if ids else "expired"))
+        held += [row.id] if ids else []
+    return held
+
+
+def put_again(tx: Tx, id_: str, problem: str) -> None:
+    """The form's next round: why the last answer did not count, or nothing where it did."""
+    values = {"round": approval_lists.c.round + 1, "problem": problem}
+    tx.execute(update(approval_lists).where(approval_lists.c.id == id_).values(**values))
 
 
 def _item(row: Any) -> Item:

@@ -42,6 +42,12 @@ def issue(tx: Tx, list_id: str, person: str, *, expires_at: datetime) -> str:
     return code
 
 
+def withdraw(tx: Tx, list_id: str, person: str) -> None:
+    """The newest code never left: it counts neither as a code nor as one sent."""
+    row = _row(tx, list_id, person)
+    _set(tx, list_id, person, number=max(0, row.number - 1), hash=None)
+
+
 def take(tx: Tx, list_id: str, person: str, given: str, *, now: datetime, own: str = "") -> str:
     """Use a code up; answers with why it does not count, and with nothing where it does.
 
@@ -64,7 +70,9 @@ def take(tx: Tx, list_id: str, person: str, given: str, *, now: datetime, own: s
     if not hmac.compare_digest(wanted, _sealed(tx, list_id, person, plain(given))):
         _set(tx, list_id, person, wrong=row.wrong + 1)
         left = GUESSES - row.wrong - 1
-        return f"that is not {person}'s code for list {list_id}; {left} more {'try' if left == 1 else 'tries'}"
+        return (
+            f"that is not {person}'s code for list {list_id}; {left} more {'try' if left == 1 else 'tries'}"
+        )
     if row.used_at is not None:
         return f"{person}'s code for list {list_id} was used already, at {moment(row.used_at):%Y-%m-%d %H:%M} UTC"
     if not own and ticks(now) >= row.expires_at:
@@ -82,9 +90,7 @@ def _row(tx: Tx, list_id: str, person: str) -> Any:
     there = select(approval_lists.c.id).where(approval_lists.c.id == list_id)
     if tx.execute(there).first() is None:
         raise ApprovalError(f"there is no approval list {list_id!r}", hint="See `amends approvals`.")
-    tx.execute(
-        tx.upsert(approval_codes).values(list_id=list_id, person=person).on_conflict_do_nothing()
-    )
+    tx.execute(tx.upsert(approval_codes).values(list_id=list_id, person=person).on_conflict_do_nothing())
     mine = (approval_codes.c.list_id == list_id) & (approval_codes.c.person == person)
     return tx.execute(tx.locked(select(approval_codes).where(mine))).one()
 

@@ -58,7 +58,9 @@ def plan(
 def again(tx: Tx, list_id: str, shop: str, person: str, now: datetime) -> Notice:
     """Plan one more code for a person who asks for it."""
     mine = [
-        one.number for one in log(tx, [list_id]).get(list_id, ()) if (one.person, one.kind) == (person, "code")
+        one.number
+        for one in log(tx, [list_id]).get(list_id, ())
+        if (one.person, one.kind) == (person, "code")
     ]
     number = max(mine, default=0) + 1
     plan(tx, list_id, shop, [(person, "code")], now, number=number)
@@ -72,7 +74,9 @@ def waiting(tx: Tx, shop: str) -> list[Notice]:
         approval_notices.c.state.in_(_WAITING),
         approval_notices.c.tries < TRIES,
     )
-    order = query.order_by(approval_notices.c.planned_at, approval_notices.c.list_id, approval_notices.c.person)
+    order = query.order_by(
+        approval_notices.c.planned_at, approval_notices.c.list_id, approval_notices.c.person
+    )
     return [_notice(row) for row in tx.execute(order)]
 
 

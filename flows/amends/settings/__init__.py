@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError
 
+from amends.cases.durations import show_duration
 from amends.cases.playbook import Playbook
 from amends.errors import ConfigError
 from amends.settings import files, keys
 from amends.settings.models import (
+    Approvals,
     Approver,
     CapName,
     Caps,
@@ -46,6 +48,7 @@ from amends.settings.secrets import BlockResolver, SecretMissing, SecretRef, Vau
 from amends.settings.starter import write_starter
 
 __all__ = [
+    "Approvals",
     "Approver",
     "BlockResolver",
     "CapName",
@@ -80,6 +83,7 @@ class Settings(Table):
     policies: dict[str, OpenTable] = Field(default_factory=dict)
     channels: dict[str, OpenTable] = Field(default_factory=dict)
     approvers: dict[str, Approver] = Field(default_factory=dict)
+    approvals: Approvals = Approvals()
     caps: Caps = Caps()
     rules: Rules = Rules()
     ledger: Ledger = Ledger()
@@ -145,6 +149,29 @@ class Settings(Table):
                         ("shops", name, "playbook"), what, near(shop.playbook, self.playbooks)
                     )
                 )
+        return found + self._approvals_crossed()
+
+    def _approvals_crossed(self) -> list[Problem]:
+        """Names in `[approvals]` that nobody bears, and times that never come."""
+        asked, found = self.approvals, []
+        for name in self.approvers:
+            if not name.strip() or not name.isprintable() or "," in name:
+                found.append(
+                    self._origins.problem(("approvers", name), "is no name for a person", "leave commas out")
+                )
+        for place, name in enumerate(asked.then):
+            if name not in self.approvers:
+                what = f'there is no approver "{name}"'
+                at = ("approvals", "then", place)
+                found.append(self._origins.problem(at, what, near(name, self.approvers)))
+        used = {shop.playbook for shop in self.shops.values()} & set(self.playbooks)
+        shortest = min((self.playbooks[name].approve.within for name in used), default=None)
+        for key in ("remind_after", "hold_after"):
+            given = getattr(asked, key)
+            if given is not None and shortest is not None and given >= shortest:
+                what = f"{show_duration(given)} never pass: a list is good for {show_duration(shortest)} only"
+                todo = "choose less, or a longer `approve.within` in the playbook"
+                found.append(self._origins.problem(("approvals", key), what, todo))
         return found
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from amends.cases.durations import Duration
 from amends.cases.facts import Step
 from amends.cases.money import Money
 from amends.cases.rules import Rule
@@ -83,7 +85,9 @@ class Shop(Table):
     channels: tuple[str, ...] | None = Field(
         default=None, description="Ways to the customer; absent: the playbook's."
     )
-    quota: Quota | None = Field(default=None, description="Calls the platform takes; absent: the connector's.")
+    quota: Quota | None = Field(
+        default=None, description="Calls the platform takes; absent: the connector's."
+    )
     rules: str = Field(default="", description="Which rule set counts; absent: the connector's own.")
     holds: tuple[Step, ...] = Field(default=(), description="Steps not to be taken in this shop for now.")
 
@@ -148,9 +152,44 @@ class Caps(Table):
 class Approver(Table):
     """A person who may say yes or no, and how to reach them."""
 
-    channel: str = Field(default="", description="How they are told; absent: they look by themselves.")
+    channel: str = Field(default="", description="How they are told, and get their codes.")
     to: TextOrSecret = ""
-    code: SecretRef | None = Field(default=None, description="A code that this person alone knows.")
+    code: SecretRef | None = Field(
+        default=None,
+        description="Without a channel: a code that this person alone knows, good once per list.",
+    )
+
+    @property
+    def provable(self) -> bool:
+        """Whether they can show who they are; who cannot, cannot decide."""
+        return bool(self.channel or self.code)
+
+
+class Approvals(Table):
+    """Whom a list that waits for a yes is put to, in which order, and what follows where nobody answers."""
+
+    then: tuple[str, ...] = Field(
+        default=(), description="Approvers who are asked only later, one after another; the others at once."
+    )
+    next_after: Duration = Field(
+        default=timedelta(hours=8), description="How long after one was asked the next of `then` is."
+    )
+    remind_after: Duration | None = Field(
+        default=None, description="How long after being asked one is reminded, once; absent: never."
+    )
+    hold_after: Duration | None = Field(
+        default=None, description="An undecided list's cases are held after this time; absent: asked anew."
+    )
+    code_for: Duration = Field(
+        default=timedelta(hours=24), description="How long a code is good, within its list's own time."
+    )
+
+    @field_validator("next_after", "remind_after", "hold_after", "code_for")
+    @classmethod
+    def _some(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value <= timedelta():
+            raise ValueError("must be longer than nothing")
+        return value
 
 
 class Rules(Table):

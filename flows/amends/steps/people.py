@@ -171,7 +171,7 @@ def hold(
 def release(
     tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: str = "", step: str = "", why: str = ""
 ) -> int:
-    """Let go on what was held; cases that a storm or a first run held in that shop are let go with it."""
+    """Let go on what was held; cases that amends held there (a storm, silent approvers …) go on."""
     if case is not None:
         if _open(tx, case).held is None:
             raise CaseError(f"case {case} is not held by anybody; what holds it is in `amends case {case}`")
@@ -185,7 +185,7 @@ def release(
         freed = {}
         for id_, facts in chain.load(tx, part).items():
             held = fold(facts, case=id_).held
-            if held is not None and held.cause in ("storm", "backfill", "platform"):
+            if held is not None and held.cause in ("storm", "backfill", "platform", "undecided"):
                 freed[id_] = [chain.New(f.Released(by=by, why=why), now, by)]
         chain.append(tx, freed)
         found += len(freed)

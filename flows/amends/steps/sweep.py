@@ -14,6 +14,7 @@ from sqlalchemy import insert, update
 from amends.ledger import Tx, approvals, leases
 from amends.ledger.schema import sweeps, ticks
 from amends.steps.advance import Moved, Runner, advance, directly
+from amends.steps.ask_approvers import hold_undecided
 from amends.steps.intake import Found, take_orders, take_replies
 from amends.steps.shop import Shop
 from amends.steps.write_notes import write_notes
@@ -60,6 +61,9 @@ async def sweep(shop: Shop, *, run: Runner = directly, take: Taker = take_direct
         id_ = await shop.ledger.run(_begin, shop.name, started)
         orders = await take("find-orders", take_orders, shop)
         replies = await take("read-replies", take_replies, shop)
+        shop.problems += await shop.ledger.run(
+            hold_undecided, shop.settings, shop.name, shop.clock.now()
+        )  # before they expire, however long no sweep came
         summary.expired = await shop.ledger.run(approvals.expire, shop.name, shop.clock.now())
         moved = await advance(shop, run=_keeping(shop, run))
         await write_notes(shop)

@@ -13,7 +13,7 @@ from amends.errors import AmendsError
 from amends.steps import sweep as steps
 from amends.steps.sweep import Summary
 from amends.workflows import artifacts, events
-from amends.workflows.approve import ask_people
+from amends.workflows.approve_runs import ask_people
 from amends.workflows.faults import told
 from amends.workflows.opening import opened_ledger, opened_shop, read_settings
 from amends.workflows.taskruns import run_intake, run_step

@@ -12,6 +12,7 @@ from tests.unit.cli.merchants import LATER, Merchant
 
 from amends.cli.tasks import safe
 
+CODE = ("--code", "green-tea-7")
 NEXT = "2026-03-10T12:10+08:00"
 
 
@@ -19,7 +20,8 @@ NEXT = "2026-03-10T12:10+08:00"
 def approver(swept: Merchant) -> Merchant:
     local = swept.folder / "config/local"
     local.mkdir()
-    (local / "people.toml").write_text('[approvers.lin]\nchannel = "mail"\nto = "lin@example.com"\n')
+    (local / "lin.txt").write_text("green-tea-7\n")
+    (local / "people.toml").write_text('[approvers.lin]\ncode = { file = "local/lin.txt" }\n[approvers.mo]\n')
     return swept
 
 
@@ -118,7 +120,17 @@ def test_only_an_approver_approves(approver: Merchant) -> None:
     refused = approver("approve", id_, "--by", "mallory", "--now", LATER)
     assert refused.code == 1
     assert "mallory is not an approver; config names: lin" in refused.err
-    told = approver("approve", id_, "--by", "lin", "--now", LATER, "--json").json
+    wrong = approver("approve", id_, "--as", "lin", "--code", "black-tea-7", "--now", LATER)
+    assert wrong.code == 1
+    assert f"that is not lin's code for list {id_}; 4 more tries" in wrong.err
+    without = approver("approve", id_, "--as", "lin", "--now", LATER)
+    assert without.code == 1
+    assert f"lin must give a code for list {id_}" in without.err
+    nameless = approver("approve", id_, "--as", "mo", "--code", "1", "--now", LATER)
+    assert nameless.code == 1
+    assert "mo has neither a channel nor a code in config" in nameless.err
+    assert list_id(approver) == id_, "nothing of this decided anything"
+    told = approver("approve", id_, "--as", "lin", "--code", "green-tea-7", "--now", LATER, "--json").json
     assert told["decision"] == {"approved": 1, "refused": 0, "half": 0, "stale": 0}
     assert approver("approvals", "--now", LATER).out == "Nothing waits for approval.\n"
     assert approver("sweep", "--local", "--now", LATER).code == 0
@@ -126,18 +138,17 @@ def test_only_an_approver_approves(approver: Merchant) -> None:
 
 
 def test_an_exception_is_refused(approver: Merchant) -> None:
-    answer = approver("approve", list_id(approver), "--by", "lin", "--except", "L-1", "--now", LATER)
+    answer = approver("approve", list_id(approver), "--as", "lin", *CODE, "--except", "L-1", "--now", LATER)
     assert "1 refused" in answer.out
 
 
 def test_a_list_is_rejected_whole(approver: Merchant) -> None:
-    assert (
-        "1 refused" in approver("reject", list_id(approver), "--by", "lin", "--why", "no", "--now", LATER).out
-    )
+    words = ["reject", list_id(approver), "--by", "lin", *CODE, "--why", "no", "--now", LATER]
+    assert "1 refused" in approver(*words).out
 
 
 def test_an_expired_list_cannot_be_approved(approver: Merchant) -> None:
-    answer = approver("approve", list_id(approver), "--by", "lin", "--now", "2026-04-01")
+    answer = approver("approve", list_id(approver), "--by", "lin", *CODE, "--now", "2026-04-01")
     assert answer.code == 1
     assert "expired" in answer.err
 
