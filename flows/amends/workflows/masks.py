@@ -15,7 +15,8 @@ _EMAIL = re.compile(r"[^\s@<>()\"']+@[^\s@<>()\"']+\.\w+")
 _MOBILE = re.compile(r"(?<![\w-])(\+\d{1,3}[ -]?)?(1[3-9]\d|\(?0\d{2,3}\)?)[ -]?\d{3,4}[ -]?\d{4}(?![\w-])")
 _CANONICAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SUFFIX = re.compile(r"(^|-)[0-9a-f]{8}$")
-_OUR_WORDS = ("storm", "backfill", "approval", "undecided")  # causes of a hold whose reason amends words itself
+# Causes of a hold whose reason amends words itself.
+_OUR_WORDS = ("storm", "backfill", "approval", "undecided")
 _HELD = re.compile(r"(\bis held by [^:]+): .*")  # a shop's or step's hold: `shop flagship is held by lin: …`
 _FAILED = re.compile(r"^(failed, tried again then): .*")
 _CODE = re.compile(r"\(([a-z]+(?:-[a-z]+)*)\)$")
