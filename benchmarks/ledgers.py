@@ -1,31 +1,37 @@
-"""Measures the ledger alone, on SQLite: intake, claims among many open cases beside raw sqlite3, evidence."""
+"""Measures the ledger alone, on SQLite: intake of orders with de-duplication, and evidence verified; prints markdown.
+
+python -m benchmarks.ledgers [--intake 100000] [--facts 100000] [--rounds 3]
+"""
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from amends.cases import facts as f
-from amends.cases.lateness import State, judge
+from amends.cases.lateness import Lateness, State, judge
 from amends.cases.money import Money
 from amends.cases.orders import Order, OrderStatus
 from amends.cases.rules import RuleBook
-from amends.ledger import Ledger, Tx, Vault, chain, intake, work
+from amends.ledger import Ledger, Vault, chain, intake
 from amends.ledger.schema import ticks
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
-SHOP, BATCH = "bench", 200
+SHOP = "bench"
 RULES = RuleBook()
+PAGE = 200
 FILL = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-INSERT INTO cases (shop, number, generation, opened_at, stage, due_at, playbook, policy)
-SELECT 'bench', 'W-' || i, 1, ?, 'awaiting-reply', ? + i, 'p', 'l' FROM n
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO cases (shop, number, generation, opened_at, stage, due_at, why, playbook, policy)
+SELECT :shop, 'W-' || i, 1, :now, 'awaiting-reply', :due + i, 'an offer is out until 2026-11-24 08:00 UTC', 'p', 'l' FROM n
 """
 
 
@@ -38,9 +44,21 @@ def order(number: int) -> Order:
     )  # fmt: skip
 
 
+def judged(one: Order) -> Lateness:
+    return judge(one, now=NOW, rules=RULES)
+
+
 def opened(folder: Path, name: str) -> Ledger:
     folder.mkdir(parents=True, exist_ok=True)
     return Ledger.open(f"sqlite:///{folder / name}", Vault(bytes(range(32))))
+
+
+def fill(file: Path, count: int, *, shop: str = SHOP, now: datetime = NOW) -> None:
+    """Add so many open cases that wait for a reply, due after an hour."""
+    db = sqlite3.connect(file, isolation_level=None)
+    due = ticks(now + timedelta(hours=1))
+    db.execute(FILL, {"count": count, "shop": shop, "now": ticks(now), "due": due})
+    db.close()
 
 
 def timed(work_: Callable[[], Any]) -> float:
@@ -49,115 +67,69 @@ def timed(work_: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def intake_of(folder: Path, count: int, page: int = 200) -> tuple[float, float]:
+def intake_of(folder: Path, count: int) -> tuple[float, float]:
     """Seconds to judge and take in that many new orders in pages, and the same again unchanged."""
-    ledger = opened(folder, "intake.db")
+    ledger = opened(folder, f"intake-{count}.db")
     orders = [order(n) for n in range(count)]
 
     def take() -> None:
-        for start in range(0, count, page):
-            seen = [
-                intake.Seen(one, judge(one, now=NOW, rules=RULES)) for one in orders[start : start + page]
-            ]
+        for start in range(0, count, PAGE):
+            seen = [intake.Seen(one, judged(one)) for one in orders[start : start + PAGE]]
             ledger.do(intake.take, SHOP, seen, now=NOW)
 
     found = timed(take), timed(take)
     ledger.close()
+    (folder / f"intake-{count}.db").unlink()
     return found
 
 
-@dataclass
-class Claims:
-    """Seconds of one claim, for us and for raw sqlite3, in turn."""
-
-    open: int
-    ours: list[float] = field(default_factory=list)
-    raw: list[float] = field(default_factory=list)
-
-    @property
-    def ratio(self) -> float:
-        return statistics.median(self.ours) / statistics.median(self.raw)
-
-
-def claims_of(folder: Path, count: int, rounds: int) -> Claims:
-    """Claim 200 due cases while `count` are open. Raw sqlite3 reads and writes the same rows and decodes nothing."""
-    ledger = opened(folder, f"claims-{count}.db")
-    late = [order(n) for n in range(BATCH)]
-    ledger.do(
-        intake.take, SHOP, [intake.Seen(one, judge(one, now=NOW, rules=RULES)) for one in late], now=NOW
-    )
-    openings = [intake.Opening(one.number, State.OVERDUE, "overdue", "p", "l", NOW) for one in late]
-    ids = ledger.do(intake.open_cases, SHOP, openings, NOW)
-
-    def observe(tx: Tx) -> None:
-        chain.append(
-            tx,
-            {
-                ids[one.number]: [
-                    chain.New(f.Observed(order=one, lateness=judge(one, now=NOW, rules=RULES)), NOW)
-                ]
-                for one in late
-            },
-        )
-
-    ledger.do(observe)
-    file = str(folder / f"claims-{count}.db")
-    raw = sqlite3.connect(file, isolation_level=None)
-    raw.execute("PRAGMA synchronous=FULL")
-    raw.execute("PRAGMA cache_size=-65536")
-    raw.execute(FILL, (count - BATCH, ticks(NOW), ticks(NOW + timedelta(hours=1))))
-    found = Claims(count)
-    free = "UPDATE cases SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL"
-    for turn in range(rounds + 1):
-        ours = timed(lambda: ledger.do(work.claim, SHOP, "bench", now=NOW, limit=BATCH))
-        raw.execute(free)
-        theirs = timed(lambda: _raw_claim(raw))
-        raw.execute(free)
-        if turn:  # the first one warms up
-            found.ours.append(ours)
-            found.raw.append(theirs)
-    raw.close()
-    ledger.close()
-    return found
-
-
-def _raw_claim(db: sqlite3.Connection) -> None:
-    now = ticks(NOW)
-    real = time.time_ns() // 1000
-    db.execute("BEGIN IMMEDIATE")
-    due = """SELECT id FROM cases WHERE shop = ? AND due_at IS NOT NULL AND due_at <= ?
-        AND (lease_until IS NULL OR lease_until < ?)"""
-    ids = [row[0] for row in db.execute(f"{due} ORDER BY due_at, id LIMIT {BATCH}", (SHOP, now, real))]
-    marks = ",".join("?" * len(ids))
-    taken = f"""UPDATE cases SET lease_owner = 'raw', lease_until = ?, epoch = epoch + 1, wake = 0
-        WHERE id IN ({marks}) RETURNING id, number, epoch, playbook, policy, failures"""  # noqa: S608  # only marks
-    numbers = [row[1] for row in db.execute(taken, (real + 10**8, *ids)).fetchall()]
-    for query in (
-        f"SELECT * FROM facts WHERE case_id IN ({marks}) ORDER BY case_id, seq",  # noqa: S608
-        f"SELECT * FROM effects WHERE case_id IN ({marks}) AND settled_at IS NULL",  # noqa: S608
-    ):
-        db.execute(query, ids).fetchall()
-    db.execute("SELECT * FROM holds WHERE shop IN ('', ?)", (SHOP,)).fetchall()
-    seen = f"SELECT number, observed_at FROM orders WHERE shop = ? AND number IN ({','.join('?' * len(numbers))})"  # noqa: S608
-    db.execute(seen, (SHOP, *numbers)).fetchall()
-    db.execute("COMMIT")
-
-
-def evidence_of(folder: Path, count: int) -> float:
+def evidence_of(folder: Path, count: int, rounds: int) -> list[float]:
     """Seconds to verify that many facts, ten to a case."""
     ledger = opened(folder, "evidence.db")
-    body = f.Observed(order=order(1), lateness=judge(order(1), now=NOW, rules=RULES))
+    body = f.Observed(order=order(1), lateness=judged(order(1)))
     for start in range(0, count // 10, 2000):
         openings = [
             intake.Opening(f"B-{n}", State.OVERDUE, "overdue", "p", "l", NOW)
             for n in range(start, min(start + 2000, count // 10))
         ]
         ids = ledger.do(intake.open_cases, SHOP, openings, NOW)
-        rows = {id_: [chain.New(body, NOW)] * 9 for id_ in ids.values()}
-        ledger.do(chain.append, rows)
+        ledger.do(chain.append, {id_: [chain.New(body, NOW)] * 9 for id_ in ids.values()})
     report: list[chain.Report] = []
-    seconds = timed(lambda: report.append(ledger.do(chain.verify)))
-    if report[0].broken or report[0].facts != count:
+    seconds = [timed(lambda: report.append(ledger.do(chain.verify))) for _ in range(rounds)]
+    if any(found.broken or found.facts != count for found in report):
         raise AssertionError(f"{report[0].facts} facts, {report[0].broken} broken")
     ledger.close()
     return seconds
+
+
+def lines(asked: argparse.Namespace) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
+        turns = [intake_of(Path(folder), asked.intake) for _ in range(asked.rounds)]
+        seconds = statistics.median(evidence_of(Path(folder), asked.facts, asked.rounds))
+    fresh, again = (statistics.median(turn[n] for turn in turns) for n in (0, 1))
+
+    def verdict(ok: bool, full: bool) -> str:
+        return ("met" if ok else "**missed**") if full else "another number of them"
+
+    taken = verdict(max(fresh, again) <= 10, asked.intake == 100_000)
+    checked = verdict(seconds <= 2, asked.facts == 100_000)
+    yield f"Medians of {asked.rounds}."
+    yield ""
+    yield "| measure | found | bar | |"
+    yield "|---|---:|---:|---|"
+    yield f"| intake of {asked.intake:,} new orders, judged, pages of {PAGE} | {fresh:.1f} s | 100,000 in ≤ 10 s | {taken} |"
+    yield f"| the same again: all known and unchanged | {again:.1f} s | 100,000 in ≤ 10 s | {taken} |"
+    yield f"| {asked.facts:,} facts of evidence verified | {seconds:.2f} s | 100,000 in ≤ 2 s | {checked} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--intake", type=int, default=100_000)
+    parser.add_argument("--facts", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    print("\n".join(lines(parser.parse_args())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,11 +1,11 @@
 """One rival doing the same work once, in a process of its own: per order one observation, one message, one grant.
 
-python -m benchmarks.rivals NAME --url URL --now TIME --folder DIR [--numbers FILE] [--limit N]
+python -m benchmarks.rivals NAME --url URL --now TIME --folder DIR [--numbers FILE] [--limit N] [--database URL]
 
-`amends` opens its cases on the sandbox at URL, advances them, and writes the numbers of the orders that it put right;
-the others do exactly these. All send the same four requests per order through the same connector and HTTP client, as
-many at once as the connector says. Prints one JSON object. What comes before the first request (imports, servers,
-opening files, amends' intake) is not in `seconds`.
+`amends` takes in the orders of the sandbox at URL and puts the late ones right; the others do exactly these, by the list
+of their numbers. All send the same four requests per order through the same connector and HTTP client, as many at once
+as the connector says, and all read the whole list of orders first, so that connections and the sandbox are warm. Prints
+one JSON object. What comes before (imports, servers, opening files, reading the list) is not in `seconds`.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ from amends.http import new_client  # noqa: E402
 
 COUPON = Remedy(kind="coupon", amount=Money.of("3", "CNY"))  # type: ignore[arg-type]  # the kind's own word
 TEXT = "Your order is late. We are sorry, and this is what we do about it. " * 3
+QUOTA = 100_000
+"""Calls a second that the shop may make: more than anybody here can, so that pacing bounds nobody."""
 CONFIG = """
 [shops.bench]
 connector = "sandbox"
 time_zone = "Asia/Shanghai"
 policy = "bench"
 playbook = "bench"
-quota = {{ per_second = 100000.0, burst = 100000 }}
+quota = {{ per_second = {quota}.0, burst = {quota} }}
 [shops.bench.connector_config]
 url = "{url}"
 [playbooks.bench]
@@ -105,6 +107,12 @@ class Requests:
         async with self.gate:
             await self.connector.grant(Grant(key=f"g-{number}", order=number, round=1, remedy=COUPON))
 
+    async def warm(self) -> None:
+        """Read the list of orders to its end, as amends' intake does."""
+        cursor = ""
+        while (page := await self.connector.changed_orders(cursor)).more:
+            cursor = page.cursor
+
     async def all(self, number: str) -> None:
         await self.track(await self.observe(number))
         await self.message(number)
@@ -126,7 +134,8 @@ async def run_amends(asked: argparse.Namespace) -> dict[str, Any]:
 
     base = asked.folder / "config/base"
     base.mkdir(parents=True)
-    (base / "bench.toml").write_text(CONFIG.format(url=asked.url), encoding="utf-8")
+    ledger_url = f'[ledger]\nurl = "{asked.database}"\n' if asked.database else ""
+    (base / "bench.toml").write_text(CONFIG.format(url=asked.url, quota=QUOTA) + ledger_url, encoding="utf-8")
     registry = Registry.load()
     registry.add(Plugin, name="bench")
     settings = Settings.load(asked.folder / "config")
@@ -147,12 +156,13 @@ async def run_amends(asked: argparse.Namespace) -> dict[str, Any]:
     counts = ledger.do(views.count_effects)
     done = counts.get("grant:coupon", {}).get("confirmed", 0)
     await shop.aclose()
-    ledger.close()
+    await ledger.aclose()
     return {"cases": done, "seconds": seconds, "intake_orders": taken.orders, "intake_seconds": intake}
 
 
 async def run_u(asked: argparse.Namespace) -> dict[str, Any]:
     requests = Requests(asked.url, asked.now)
+    await requests.warm()
     found = await timed(requests.all, asked.numbers)
     await requests.connector.aclose()
     return found
@@ -168,6 +178,7 @@ async def run_n2(asked: argparse.Namespace) -> dict[str, Any]:
     from prefect.cache_policies import NO_CACHE
 
     requests = Requests(asked.url, asked.now)
+    await requests.warm()
     options: Any = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 3}
     observe, track = task(**options)(requests.observe), task(**options)(requests.track)
     message, grant = task(**options)(requests.message), task(**options)(requests.grant)
@@ -215,6 +226,7 @@ async def run_n1(asked: argparse.Namespace) -> dict[str, Any]:
     from prefect import flow
 
     requests = Requests(asked.url, asked.now)
+    await requests.warm()
     orders = asyncio.Semaphore(requests.gate._value)
 
     @flow(name="bench-n1-case", persist_result=False, retries=3)
@@ -235,9 +247,14 @@ async def run_n1(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 async def run_d(asked: argparse.Namespace) -> dict[str, Any]:
-    """One DBOS workflow per case, one step per request, on DBOS' own SQLite system database."""
+    """One DBOS workflow per case, one step per request, on the database at --database.
+
+    As its documentation advises for speed: workflows are called, not enqueued (a queue costs writes and a poll more),
+    no tracing, no Conductor, no admin server; its pool is as large as the workflows at once need.
+    """
     DBOS: Any = importlib.import_module("dbos").DBOS  # not installed with amends
     requests = Requests(asked.url, asked.now)
+    await requests.warm()
 
     async def observe(number: str) -> None:
         await requests.track(await requests.observe(number))
@@ -255,16 +272,12 @@ async def run_d(asked: argparse.Namespace) -> dict[str, Any]:
             await step(number)
 
     case = DBOS.workflow()(all_steps)
-    DBOS(
-        config={
-            "name": "bench",
-            "system_database_url": f"sqlite:///{asked.folder / 'dbos.sqlite'}",
-            "run_admin_server": False,
-            "log_level": "ERROR",
-        }
-    )
+    at_once = asked.at_once or requests.gate._value
+    database = asked.database or f"sqlite:///{asked.folder / 'dbos.sqlite'}"
+    config = {"name": "bench", "system_database_url": database, "enable_otlp": False, "log_level": "ERROR"}
+    DBOS(config={**config, "sys_db_pool_size": max(20, min(at_once, 50))})
     DBOS.launch()
-    orders = asyncio.Semaphore(requests.gate._value)
+    orders = asyncio.Semaphore(at_once)
 
     async def one(number: str) -> None:
         async with orders:
@@ -293,7 +306,8 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=Path)
     parser.add_argument("--numbers", type=lambda file: json.loads(Path(file).read_text()), default=[])
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--prefect", help="the address of a Prefect server")
+    parser.add_argument("--database", default="", help="amends and D: not a SQLite file, but this address")
+    parser.add_argument("--at-once", type=int, help="D: workflows at once; absent: as many as requests")
     parser.add_argument("--profile", help="amends: write a cProfile file there; slows it")
     asked = parser.parse_args()
     asked.numbers = asked.numbers[: asked.limit]
