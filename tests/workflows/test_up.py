@@ -211,3 +211,5 @@ def test_check_says_what_would_change(server: PrefectServer, merchant: Path) -> 
     file = merchant / "base/amends.toml"
     file.write_text(file.read_text().replace("* * * * *", "*/5 * * * *"))
     assert check("--work-pool", "hands")["sweep/sweep-east"] == ("changed", ["schedule"])
+    with pytest.raises(ConfigError, match=r"4 of these deployments belong to the work pool hands"):
+        asyncio.run(up.not_in_pools(settings))

@@ -10,7 +10,6 @@ import typer
 from amends.cli.opened import open_settings
 from amends.cli.options import HOUSE, Json
 from amends.cli.output import print_json, say, table
-from amends.errors import ConfigError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,19 +28,14 @@ def apply(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Create them on the Prefect server, or change them: no sweep for 2 h, storm, quarantined act, overdue task.
+    """Create them on the Prefect server, or change them: no sweep for 2 h, storm, quarantine, overdue task, dead run.
 
     Doing it again changes nothing. One that you switched off stays off.
     """
     settings = open_settings(ctx)
-    from amends.workflows import automations
-    from amends.workflows.up import configured_url
+    from amends.workflows import automations, reach
 
-    if not configured_url():
-        raise ConfigError(
-            "no Prefect server is named",
-            hint="Set PREFECT_API_URL, as `amends up` shows it, with /api at its end.",
-        )
+    reach.reach()
     found = asyncio.run(automations.apply(settings, notify=notify))
     if json:
         print_json({"automations": found})

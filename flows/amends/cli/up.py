@@ -35,6 +35,9 @@ def up(
     inbox: Annotated[
         bool, typer.Option("--inbox/--no-inbox", help="Host the inbox and its dispatcher.")
     ] = True,
+    inbox_only: Annotated[
+        bool, typer.Option("--inbox-only", help="Only that: workers run the sweeps. Needs no Prefect.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=64, help="Flow runs at once.")] = 4,
     check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
     work_pool: Annotated[
@@ -52,18 +55,25 @@ def up(
     if check or work_pool:
         _deploy(settings, port, work_pool, check, json)
         return
-    asyncio.run(_until_stopped(settings, port, inbox, limit))
+    if inbox_only and not inbox:
+        raise typer.BadParameter("goes without --no-inbox", param_hint="--inbox-only")
+    asyncio.run(
+        _inbox_until_stopped(settings) if inbox_only else _until_stopped(settings, port, inbox, limit)
+    )
 
 
 def _deploy(settings: Settings, port: int, pool: str, check: bool, json: bool) -> None:
+    from amends.workflows import reach
     from amends.workflows import up as workflows
 
-    url = workflows.configured_url()
+    url = reach.shown(reach.configured_url())
     if pool and not url:
         raise ConfigError(
             "a work pool needs a Prefect server of its own",
             hint="Set PREFECT_API_URL, or `prefect config set`.",
         )
+    if url:
+        reach.reach()
     if pool and not check:
         names = asyncio.run(workflows.deploy_to(settings, pool))
         if json:
@@ -95,17 +105,17 @@ def _home(settings: Settings) -> Any:
 
 
 async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit: int) -> None:
+    from amends.workflows import reach
     from amends.workflows import up as workflows
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, stop.set)
+    stop = _stop()
     settings.prepare_state()
     if with_inbox:
         _can_listen(settings)  # a port that is taken shows at once, not after Prefect's start
+    url = reach.configured_url()
+    if url:
+        url = (await asyncio.to_thread(reach.reach)).url
     async with contextlib.AsyncExitStack() as stack:
-        url = workflows.configured_url()
         env = dict(os.environ)
         server = None
         if not url:
@@ -123,6 +133,7 @@ async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit:
             await starting
             server.use()  # for secrets that config keeps in blocks
             env = server.environment()
+        await workflows.not_in_pools(settings)
         inbox = await _inbox(settings, stop, stack) if with_inbox else None
         log = settings.state_dir / "runner.log"
         runner = workflows.RunnerProcess(settings, env, log=log, limit=limit, alone=server is not None)
@@ -137,6 +148,24 @@ async def _until_stopped(settings: Settings, port: int, with_inbox: bool, limit:
 async def _stopped(runner: RunnerProcess) -> None:
     say("stopping…")
     await asyncio.to_thread(runner.stop)  # the inbox finishes what it was asked meanwhile
+
+
+def _stop() -> asyncio.Event:
+    """Set by Ctrl-C."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    return stop
+
+
+async def _inbox_until_stopped(settings: Settings) -> None:
+    stop = _stop()
+    settings.prepare_state()
+    async with contextlib.AsyncExitStack() as stack:
+        say(f"inbox:    {await _inbox(settings, stop, stack)}", "serving; Ctrl-C ends it")
+        await stop.wait()
+        say("stopping…")
 
 
 def _can_listen(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from prefect import serve as serve_deployments
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.callables import ParameterSchema
 
 from amends.errors import ConfigError
 from amends.settings import Settings
@@ -81,9 +82,18 @@ def deployments(settings: Settings, pool: str = "") -> list[RunnerDeployment]:
     return found
 
 
+class _OnlyThese(ParameterSchema):
+    """A flow's parameters and no others, so that a misspelt one is refused when a run is asked for, not when it starts."""
+
+    additionalProperties: bool  # JSON Schema's own word
+
+
 def _deployment(of: Flow[Any, Any], name: str, **options: Any) -> RunnerDeployment:
     # By module: a file path would have to be the same wherever a run is started.
-    return RunnerDeployment.from_flow(of, name=name, entrypoint_type=EntrypointType.MODULE_PATH, **options)
+    made = RunnerDeployment.from_flow(of, name=name, entrypoint_type=EntrypointType.MODULE_PATH, **options)
+    known = made._parameter_openapi_schema.model_dump(exclude_unset=True)
+    made._parameter_openapi_schema = _OnlyThese(**known, additionalProperties=False)
+    return made
 
 
 def serve(settings: Settings, *, limit: int = 4) -> None:

@@ -62,13 +62,6 @@ class LastingServer(PrefectServer):
         return super()._launch(port)
 
 
-def configured_url() -> str:
-    """The server that PREFECT_API_URL or the active Prefect profile names; empty where none is."""
-    from prefect.settings import get_current_settings
-
-    return str(get_current_settings().api.url or "")
-
-
 class RunnerProcess:
     """The process that deploys a configuration and runs what falls due."""
 
@@ -283,6 +276,23 @@ def _schedule(deployment: Any) -> str:
             f"{getattr(schedule, 'cron', schedule)} {getattr(schedule, 'timezone', '') or ''}".strip()
         )
     return ", ".join(found)
+
+
+async def not_in_pools(settings: Settings) -> None:
+    """Raise `ConfigError` where workers run these deployments: served as well, each run would have two that want it."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    names = [one.name for one in wanted(settings)]
+    ours = DeploymentFilter(name=DeploymentFilterName(any_=[name.partition("/")[2] for name in names]))
+    async with get_client() as client:
+        found = await client.read_deployments(deployment_filter=ours)
+    pools = sorted({one.work_pool_name for one in found if one.work_pool_name})
+    if pools:
+        raise ConfigError(
+            f"{len(found)} of these deployments belong to the work pool {pools[0]}: its workers run them",
+            hint="`amends up --inbox-only` hosts the inbox beside them; to serve them here, delete them in Prefect first.",
+        )
 
 
 async def deploy_to(settings: Settings, pool: str) -> list[str]:
