@@ -241,3 +241,80 @@ def test_a_plan_uses_its_yes_up_and_a_second_plan_of_the_same_act_needs_none(led
     refusal = planned(ledger, held, draft(held, "grant", round=2), yes=yes)
     assert isinstance(refusal, work.Refusal) and refusal.kind == "approval"
     assert sql(ledger, "SELECT count(*) FROM effects") == [(1,)]
+
+
+def test_a_list_whose_name_is_taken_gets_a_longer_one(ledger: Ledger) -> None:
+    cases = opened(ledger, "A-1", "A-2")
+    name = frozen(ledger, cases["A-1"])
+    sql(ledger, "UPDATE approval_items SET case_id = :case", case=cases["A-2"])  # another list of that name
+    longer = frozen(ledger, cases["A-1"])
+    assert longer.startswith(name) and len(longer) == len(name) + 8
+    assert [item.number for item in ledger.do(approvals.get, longer).items] == ["A-1"]
+    assert [item.number for item in ledger.do(approvals.get, name).items] == ["A-2"]
+    assert frozen(ledger, cases["A-1"]) == longer
+
+
+@pytest.mark.parametrize("approve", [True, False], ids=["yes", "no"])
+def test_a_closed_case_gets_neither_yes_nor_no(ledger: Ledger, approve: bool) -> None:
+    case = opened(ledger)["A-1"]
+    list_ = frozen(ledger, case)
+    close(ledger, claim(ledger)[0])
+    before = kinds(ledger, case)
+    assert decide(ledger, list_, approve=approve) == approvals.Decision(stale=1)
+    assert kinds(ledger, case) == before
+    assert verified(ledger).breaks == ()
+
+
+@pytest.mark.parametrize("second", [True, False], ids=["yes", "no"])
+def test_two_at_once_are_one(ledger: Ledger, reopen: Callable[[], Ledger], second: bool) -> None:
+    case = opened(ledger)["A-1"]
+    list_ = frozen(ledger, case)
+    ledgers = [reopen(), reopen()]
+
+    def say(n: int) -> str:
+        try:
+            decide(ledgers[n], list_, ("ana", "ben")[n], approve=n == 0 or second)
+        except ApprovalError as error:
+            return error.message
+        return ""
+
+    assert sorted(in_threads(2, say)) == ["", f"list {list_} is already decided"]
+    assert len(kinds(ledger, case)) == 2
+
+
+def test_what_nobody_decides_is_held_and_asked_anew_after_a_release(ledger: Ledger) -> None:
+    cases = opened(ledger, "A-1", "A-2", "A-3", "A-4")
+    list_ = frozen(ledger, *cases.values())
+    change(ledger, cases["A-2"])
+    decide(ledger, list_, only=[cases["A-3"]])
+    assert ledger.do(approvals.hold_undecided, SHOP, HOUR, LATE) == []
+    assert ledger.do(approvals.hold_undecided, "other", HOUR, LATE + HOUR) == []
+    assert ledger.do(approvals.hold_undecided, SHOP, HOUR, LATE + HOUR) == [list_]
+    assert ledger.do(approvals.hold_undecided, SHOP, HOUR, LATE + HOUR) == [], "once"
+    assert {n: "held" in kinds(ledger, case) for n, case in cases.items()} == {
+        "A-1": True, "A-2": True, "A-3": False, "A-4": True,
+    }  # fmt: skip
+    assert kinds(ledger, cases["A-2"]).count("held") == 1, "by a person, not for this"
+    assert [c.number for c in claim(ledger, at=LATE + HOUR)] == ["A-2", "A-3", "A-1", "A-4"], (
+        "all are due at once"
+    )
+    with pytest.raises(ApprovalError, match=f"list {list_} is already held") as caught:
+        decide(ledger, list_, at=LATE + HOUR)
+    assert "amends release" in caught.value.hint
+    assert not use(ledger, cases["A-1"])
+    assert verified(ledger).breaks == ()
+
+
+def test_a_list_that_expired_while_nobody_looked_is_held_all_the_same(ledger: Ledger) -> None:
+    case = opened(ledger)["A-1"]
+    list_ = frozen(ledger, case, expires=LATE + HOUR)
+    assert ledger.do(approvals.hold_undecided, SHOP, HOUR / 2, LATE + DAY) == [list_]
+    assert "held" in kinds(ledger, case)
+
+
+def test_a_list_of_which_nothing_is_wanted_any_more_holds_nothing(ledger: Ledger) -> None:
+    case = opened(ledger)["A-1"]
+    list_ = frozen(ledger, case)
+    close(ledger, claim(ledger)[0])
+    assert ledger.do(approvals.hold_undecided, SHOP, HOUR, LATE + HOUR) == []
+    assert ledger.do(approvals.get, list_).state == "expired"
