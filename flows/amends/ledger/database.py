@@ -109,7 +109,23 @@ class Ledger:
             raise LedgerNewer(f"{self.where} is at schema {found}; this amends knows up to {REVISION}")
         from amends.ledger.migrate import upgrade
 
-        self.do(upgrade)
+        if self._pool is not None:
+            self.do(upgrade)
+        else:
+            self._thread.submit(self._unreferenced, upgrade).result()
+
+    def _unreferenced(self, work: Callable[[Tx], None]) -> None:
+        """Without foreign keys, which cannot be turned off inside a transaction: SQLite can change most things of a table
+        only by making it anew, and dropping the old one would break every reference to it.
+        """
+        with self._sqlite().connect() as conn:
+            driver: Any = conn.connection.driver_connection
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with translated(self.where), conn.begin():
+                    work(Tx(conn, self.vault))
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
 
     def do(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work(tx, …)` in one transaction and wait for it."""

@@ -30,10 +30,14 @@ class Fault(StrEnum):
 
 
 class Faults(BaseModel):
-    """The knobs. Probabilities are per request; `latency` is real time, `visibility_lag` virtual."""
+    """The knobs. Probabilities are per request; `visibility_lag` is virtual time, the others are real.
+
+    Every call takes `delay`, and up to `latency` more.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    delay: Duration = timedelta()
     latency: Duration = timedelta()
     p_429: Probability = 0.0
     retry_after: int = Field(default=2, ge=0)

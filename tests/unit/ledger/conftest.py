@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 from tests.unit.ledger.makers import KEY
 
 from amends.ledger import Ledger
@@ -22,7 +23,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    blank = request.module.__name__.endswith("test_database")  # which tries the making of a ledger itself
+    # Those modules try the making of a ledger itself.
+    blank = request.module.__name__.endswith(("test_database", "test_migrations"))
     server: str = request.getfixturevalue("postgres_server")
     return asyncio.run(_emptied(server, f"amends_test_{worker}", blank=blank))
 
@@ -69,7 +71,7 @@ async def _emptied(server: str, name: str, *, blank: bool) -> str:
             await own.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         else:
             # Several times as fast as TRUNCATE, which makes and syncs a file per table and index.
-            emptied = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+            emptied = [str(delete(table)) for table in reversed(metadata.sorted_tables)]
             numbered = await own.fetch("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'")
             emptied += [f"ALTER SEQUENCE {row[0]} RESTART" for row in numbered]
             await own.execute("; ".join(emptied))
