@@ -33,6 +33,13 @@ def amends_connectors() -> Iterable[ConnectorSpec]:
     )
 
 
+def amends_contract() -> Iterable[Any]:
+    """The fake against which `amends plugin-check sandbox` tries this plugin."""
+    from amends_sandbox.fake import FakeSandbox
+
+    yield FakeSandbox
+
+
 def _connector(config: Any, context: Any) -> SandboxConnector:
     from amends_sandbox.connector import SandboxConnector
 

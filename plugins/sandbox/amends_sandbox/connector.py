@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -105,7 +106,10 @@ class SandboxConnector:
     async def _post(self, path: str, request: AnyRequest) -> Receipt:
         body = request.model_dump(mode="json", exclude={"personal", "reply_url", "files"}, exclude_none=True)
         if isinstance(request, Filing):
-            body["attached"] = [{"name": file.name, "sha256": file.sha256} for file in request.files]
+            body["attached"] = [
+                {"name": file.name, "sha256": file.sha256, "content": b64encode(file.content).decode()}
+                for file in request.files
+            ]
         headers = {"idempotency-key": request.key}
         return _read(Receipt, await self.http.json("POST", path, json=body, headers=headers))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -43,6 +44,26 @@ class Act(BaseModel):
     look_first: bool = True
 
 
+class Attached(BaseModel):
+    """A file of evidence; one that was changed on the way is refused."""
+
+    name: str
+    sha256: str
+    content: Base64Bytes = Field(repr=False)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if hashlib.sha256(self.content).hexdigest() != self.sha256:
+            raise ValueError(f"{self.name} is not the file that its hash says")
+        return self
+
+
+class Filed(Filing):
+    """A filing with its files, as it comes over the wire."""
+
+    attached: tuple[Attached, ...] = ()
+
+
 class Service:
     """Answers requests on one state. Everything that it answers has reached the disk before."""
 
@@ -64,8 +85,8 @@ class Service:
             ("POST", "/grants"): self._writer(Grant, self.market.grant),
             ("POST", "/extensions"): self._writer(Extension, self.market.extend),
             ("POST", "/notes"): self._writer(Note, self.market.note),
-            ("POST", "/responses"): self._writer(Filing, self.market.respond),
-            ("POST", "/arbitrations"): self._writer(Filing, self.market.arbitrate),
+            ("POST", "/responses"): self._writer(Filed, self.market.respond),
+            ("POST", "/arbitrations"): self._writer(Filed, self.market.arbitrate),
         }
         control = {
             ("GET", "/control/clock"): self._clock,

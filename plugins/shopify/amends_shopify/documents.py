@@ -157,7 +157,6 @@ mutation SetDeadline($ids: [ID!]!, $deadline: DateTime!, $trace: [MetafieldsSetI
     "AddTag": """
 mutation AddTag($id: ID!, $tags: [String!]!) {
   tagsAdd(id: $id, tags: $tags) {
-    node { id }
     userErrors { field message }
   }
 }

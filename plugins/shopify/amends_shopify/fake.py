@@ -289,7 +289,7 @@ class FakeShopify(FakePlatform):
             if tag not in kept:
                 kept.append(tag)
                 self.act("note", order.number, key=tag)
-        return {"tagsAdd": {"node": {"id": gid("Order", order)}, "userErrors": []}}
+        return {"tagsAdd": {"userErrors": []}}
 
     def Dispute(self, asked: _Answer) -> _Answer:
         dispute = self.disputes.get(asked["id"])

@@ -5,6 +5,7 @@ mapping.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from amends import ConnectorSpec, Operation, hookimpl
 from amends_spreadsheet.connector import Spreadsheet, SpreadsheetConfig, make
@@ -44,6 +45,13 @@ def amends_connectors() -> Iterable[ConnectorSpec]:
             ),
         },
     )
+
+
+def amends_contract() -> Iterable[Any]:
+    """The fake against which `amends plugin-check spreadsheet` tries this plugin."""
+    from amends_spreadsheet.fake import FakeExport
+
+    yield FakeExport
 
 
 __all__ = [

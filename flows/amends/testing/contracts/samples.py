@@ -70,6 +70,8 @@ def travelling(number: str, *, now: datetime, currency: str = "CNY") -> Order:
     return order(number, 4, now=now, currency=currency, age=timedelta(hours=1)).model_copy(
         update={
             "status": OrderStatus.SHIPPED,
+            "placed_at": now - timedelta(hours=26),
+            "paid_at": now - timedelta(hours=25),
             "parcel": Parcel.IN_TRANSIT,
             "carrier": "Sample Express",
             "tracking_number": "SE0000000017",
