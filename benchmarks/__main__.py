@@ -1,10 +1,10 @@
-"""Runs the side-by-side measurements and writes benchmarks/results.md.
+"""Runs the measurements one after another and writes benchmarks/results.md; `make bench` does this.
 
-python -m benchmarks [--orders 1500] [--pairs 5] [--n1 30] [--n2 300] [--d 1500] [--only U,N2,N1,D,ledger]
-                     [--dbos-python /path/to/python] [--open 1000000] [--facts 100000] [--intake 100000] [-o FILE]
+python -m benchmarks [--quick] [--only NAME,…] [--dbos-python /path/to/python] [-o FILE]
 
-Only ratios within one run mean something, and only on a machine that does nothing else: the load is written down.
-DBOS needs a newer SQLAlchemy than Prefect allows, so it may live in a Python of its own: --dbos-python.
+Each part is a process of its own with a time limit. One that fails or takes too long is reported in its place, and the
+others go on. Only ratios within one part mean something, and only on a machine that does nothing else: the load is
+written down. DBOS needs a newer SQLAlchemy than Prefect allows, so it lives in a Python of its own: benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -14,151 +14,162 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
-import tempfile
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.ledgers import BATCH, claims_of, evidence_of, intake_of
-from benchmarks.sidebyside import ABOUT, BARS, Rates, SideBySide
+from benchmarks.parts import PARTS, Part
 
-RIVALS = ("U", "N2", "N1", "D")
+BUSY = 0.1
+"""The share of the processors that others used just before a part, above which its numbers are marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one part."""
+
+    part: Part
+    command: str
+    text: str
+    seconds: float
+    others: float
+    problem: str = ""
+
+    def lines(self) -> list[str]:
+        text = f"```\n{self.text}\n```" if self.part.plain and self.text else self.text
+        busy = (
+            " **The machine was busy with other work: rough ratios at best.**" if self.others > BUSY else ""
+        )
+        spent = f"{self.seconds:.0f} s; others used {self.others:.0%} of the processors just before."
+        found = [f"## {self.part.title}", "", f"`{self.command}`: {spent}{busy}"]
+        if self.problem:
+            found += ["", f"**{self.problem}**"]
+        return [*found, "", text] if text else found
+
+
+def run(part: Part, *, quick: bool, dbos_python: str) -> Done:
+    """Run one part to its end or its limit; whatever it started ends with it."""
+    arguments = [*(part.quick if quick else part.full)]
+    shown = shlex.join(["python", "-m", f"benchmarks.{part.module}", *arguments])
+    if part.dbos and dbos_python:
+        arguments += ["--dbos-python", dbos_python]
+        shown += " --dbos-python …"
+    limit = 60 * (part.quick_minutes if quick else part.minutes)
+    others, began = in_use(), time.monotonic()
+    command = [sys.executable, "-m", f"benchmarks.{part.module}", *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
+    problem = ""
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        out, err = _end(process)
+        problem = f"Not finished after {limit / 60:g} minutes."
+    except BaseException:
+        _end(process)
+        raise
+    sys.stderr.write(err)
+    if process.returncode and not problem:
+        last = next((line for line in reversed(err.splitlines()) if line.strip()), "")
+        problem = f"Ended with code {process.returncode}: a bar was missed, or it failed. {last}".strip()
+    return Done(part, shown, out.rstrip(), time.monotonic() - began, others, problem)
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Interrupt a part, so that it stops its servers and prints what it has; then end whatever is left of it."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()
+
+
+def in_use(seconds: float = 2.0) -> float:
+    """The share of the processors in use while we wait: the load average would still tell of the part before."""
+
+    def ticks() -> tuple[int, int]:
+        each = [int(n) for n in next(iter(_text("/proc/stat").splitlines()), "cpu 0 0 0 0 0").split()[1:]]
+        return sum(each), each[3] + each[4]  # all, and idle or waiting for a disk
+
+    before = ticks()
+    time.sleep(seconds)
+    spent, idle = (b - a for a, b in zip(before, ticks(), strict=True))
+    return 1 - idle / spent if spent else 0.0
 
 
 def machine() -> list[str]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in _text("/proc/cpuinfo").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    memory = next(
-        (int(line.split()[1]) for line in _text("/proc/meminfo").splitlines() if "MemTotal" in line), 0
-    )
-    names = ("prefect", "sqlalchemy", "pydantic", "httpx", "aiohttp")
+    model = next((v for k, v in _table("/proc/cpuinfo") if k == "model name"), platform.processor())
+    memory = next((int(v.split()[0]) for k, v in _table("/proc/meminfo") if k == "MemTotal"), 0)
+    names = ("prefect", "sqlalchemy", "pydantic", "httpx", "aiohttp", "asyncpg")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    changed = (
+        " with changes" if _git("status", "--porcelain", "--", "flows", "plugins", "benchmarks/*.py") else ""
     )
     return [
         f"- {os.cpu_count()} × {model}, {memory / 2**20:.1f} GiB, {platform.system()} {platform.release()}",
-        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {versions}; commit {commit.stdout.strip()}",
+        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {versions}",
+        f"- Commit {_git('rev-parse', '--short', 'HEAD')}{changed}",
     ]
 
 
-def _text(path: str) -> str:
-    file = Path(path)
-    return file.read_text(encoding="utf-8") if file.exists() else ""
+def _table(file: str) -> list[tuple[str, str]]:
+    pairs = (line.partition(":") for line in _text(file).splitlines())
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def beside(found: dict[str, Rates], sides: SideBySide) -> list[str]:
-    lines = [
-        "## Cases through observation, message and grant",
-        "",
-        f"{sides.orders} orders in the sandbox; medians of the pairs. amends runs before each rival, on a fresh sandbox "
-        "process of the same seed, and its grants are counted in the sandbox's own journal: one each.",
-        "",
-        "| rival | what it is | pairs | cases | its cases/s | amends' cases/s | amends is × | bar |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for name, rates in found.items():
-        ratio = rates.ratio
-        if ratio is None:
-            lines.append(
-                f"| {name} | {ABOUT[name]} | 0 | – | not measured: {rates.problem} | – | – | ≥ {BARS[name]:g} |"
-            )
-            continue
-        lines.append(
-            f"| {name} | {ABOUT[name]} | {len(rates.rival)} | {rates.cases} | {statistics.median(rates.rival):.2f} "
-            f"| {statistics.median(rates.ours):.1f} | {ratio:.2f} | ≥ {BARS[name]:g} |"
-        )
-    if sides.intake:
-        lines += [
-            "",
-            f"amends' intake through the connector: {statistics.median(sides.intake):.0f} orders/s.",
-        ]
-    return lines
+def _text(file: str) -> str:
+    path = Path(file)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def ledger(folder: Path, asked: argparse.Namespace) -> list[str]:
-    fresh, again = intake_of(folder, asked.intake)
-    few = claims_of(folder, 10_000, asked.rounds)
-    many = claims_of(folder, asked.open, asked.rounds)
-    seconds = evidence_of(folder, asked.facts)
-
-    def ms(values: list[float]) -> str:
-        return f"{1000 * statistics.median(values):.1f} ms"
-
-    growth = statistics.median(many.ours) / statistics.median(few.ours)
-    return [
-        "## The ledger alone (SQLite)",
-        "",
-        "| measure | found | bar |",
-        "|---|---:|---:|",
-        f"| intake of {asked.intake:,} new orders, judged, pages of 200 | {fresh:.1f} s | 100,000 in ≤ 10 s |",
-        f"| the same again, unchanged | {again:.1f} s | |",
-        f"| claim {BATCH} due of {few.open:,} open: amends / raw sqlite3 | {ms(few.ours)} / {ms(few.raw)} = {few.ratio:.2f} | |",
-        f"| claim {BATCH} due of {many.open:,} open: amends / raw sqlite3 "
-        f"| {ms(many.ours)} / {ms(many.raw)} = {many.ratio:.2f} | ≤ 1.5 |",
-        f"| {many.open:,} open against {few.open:,} open, both amends | {growth:.2f} | ≤ 1.5 |",
-        f"| {asked.facts:,} facts of evidence verified | {seconds:.2f} s | 100,000 in ≤ 2 s |",
-        "",
-        f"Medians of {asked.rounds} claims each, in turn. Raw sqlite3 reads and writes the same rows and decodes nothing; "
-        "amends' time includes decoding the facts and folding them into what is decided on.",
-    ]
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--orders", type=int, default=1500)
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--n1", type=int, default=30, help="cases of the slow rival N1")
-    parser.add_argument("--n2", type=int, default=300, help="cases of N2")
-    parser.add_argument("--d", type=int, default=1500, help="cases of D")
-    parser.add_argument("--dbos-python", default=os.environ.get("BENCH_DBOS_PYTHON", ""))
-    parser.add_argument("--only", default=",".join((*RIVALS, "ledger")))
-    parser.add_argument("--intake", type=int, default=100_000)
-    parser.add_argument("--open", type=int, default=1_000_000)
-    parser.add_argument("--facts", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results.md")
-    asked = parser.parse_args()
-    wanted = asked.only.split(",")
-    unknown = set(wanted) - {*RIVALS, "ledger"}
-    if unknown:
-        parser.error(f"--only knows {', '.join((*RIVALS, 'ledger'))}, not {', '.join(sorted(unknown))}")
-    before = os.getloadavg()[0]
-    parts: list[list[str]] = []
-    with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
-        names = [name for name in RIVALS if name in wanted]
-        if names:
-            limits = {"N1": asked.n1, "N2": asked.n2, "D": asked.d}
-            sides = SideBySide(Path(folder), asked.orders, asked.pairs, limits, asked.dbos_python)
-            parts.append(beside(sides.run(names), sides))
-        if "ledger" in wanted:
-            parts.append(ledger(Path(folder) / "ledger", asked))
-    after = os.getloadavg()[0]
-    busy = ""
-    if before > 1:
-        busy = " **The machine was busy with other work: read nothing but rough ratios from this run.**"
+def report(found: list[Done], load: float, command: str) -> str:
+    """All of results.md, as far as there is something to tell."""
     head = [
         "# Measurements",
         "",
-        f"Written by `python -m benchmarks {shlex.join(sys.argv[1:])}`".rstrip("` ") + "`, "
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. `python -m benchmarks --help` tells what is measured.",
+        f"Written by `{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. What each part measures: [README.md](README.md).",
         "",
         *machine(),
-        f"- Load average before {before:.1f}, after {after:.1f}.{busy}",
+        f"- Load average before {load:.1f}, after {os.getloadavg()[0]:.1f}.",
     ]
-    text = "\n\n".join("\n".join(part) for part in [head, *parts]) + "\n"
-    asked.output.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    return "\n\n".join("\n".join(part) for part in [head, *(done.lines() for done in found)]) + "\n"
+
+
+def main() -> int:
+    names = [part.name for part in PARTS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes: some minutes, rough numbers")
+    parser.add_argument("--only", default=",".join(names), help=f"of {', '.join(names)}")
+    parser.add_argument("--dbos-python", default=os.environ.get("BENCH_DBOS_PYTHON", ""))
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results.md")
+    asked = parser.parse_args()
+    wanted = asked.only.split(",")
+    if unknown := set(wanted) - set(names):
+        parser.error(f"--only knows {', '.join(names)}, not {', '.join(sorted(unknown))}")
+    load = os.getloadavg()[0]
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    found: list[Done] = []
+    for part in PARTS:
+        if part.name in wanted:
+            sys.stderr.write(f"== {part.name}\n")
+            found.append(run(part, quick=asked.quick, dbos_python=asked.dbos_python))
+            asked.output.write_text(report(found, load, command), encoding="utf-8")
+    sys.stdout.write(report(found, load, command))
+    return 1 if any(done.problem for done in found) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ import cProfile
 import importlib
 import json
 import os
+import resource
 import site
 import sys
 import time
@@ -157,7 +158,14 @@ async def run_amends(asked: argparse.Namespace) -> dict[str, Any]:
     done = counts.get("grant:coupon", {}).get("confirmed", 0)
     await shop.aclose()
     await ledger.aclose()
-    return {"cases": done, "seconds": seconds, "intake_orders": taken.orders, "intake_seconds": intake}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "cases": done,
+        "seconds": seconds,
+        "intake_orders": taken.orders,
+        "intake_seconds": intake,
+        "peak_mib": peak,
+    }
 
 
 async def run_u(asked: argparse.Namespace) -> dict[str, Any]:

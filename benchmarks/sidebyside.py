@@ -77,10 +77,11 @@ class SideBySide:
     dbos_python: str = ""
     intake: list[float] = field(default_factory=list)
     settings: list[str] = field(default_factory=list)
+    found: dict[str, Rates] = field(default_factory=dict)
     _runs: int = 0
 
-    def run(self, names: Sequence[str]) -> dict[str, Rates]:
-        found = {name: Rates() for name in names}
+    def run(self, names: Sequence[str]) -> None:
+        found = self.found = {name: Rates() for name in names}
         with contextlib.ExitStack() as stack:
             self._prefect = (
                 stack.enter_context(PrefectServer(self.folder / "prefect", ui=False))
@@ -99,7 +100,6 @@ class SideBySide:
                         with self._reported(rates):
                             self._pair(name, rates)
                         self._say(pair, name, rates)
-        return found
 
     @contextlib.contextmanager
     def _reported(self, rates: Rates) -> Iterator[None]:
@@ -129,15 +129,15 @@ class SideBySide:
         )
 
     def _pair(self, name: str, rates: Rates) -> None:
-        ours = self._amends(postgres=name == "DP")
+        ours = self.amends(postgres=name == "DP")
         found = self._rival(name, rates, self.limits.get(name, self.orders))
         rates.cases = found["cases"]
-        rates.ours.append(ours)
+        rates.ours.append(ours["cases"] / ours["seconds"])
         rates.rival.append(found["cases"] / found["seconds"])
 
     def _rival(self, name: str, rates: Rates, limit: int) -> Any:
         if not (self.folder / "numbers.json").exists():
-            self._amends(postgres=False)
+            self.amends()
         more = ["--numbers", str(self.folder / "numbers.json"), "--limit", str(limit)]
         if rates.at_once:
             more += ["--at-once", str(rates.at_once)]
@@ -146,17 +146,17 @@ class SideBySide:
         with self._sandbox() as (box, now):
             return self._child("D" if name == "DP" else name, box.url, now, more)
 
-    def _amends(self, *, postgres: bool) -> float:
-        """Cases a second of one run, whose grants are counted in the sandbox's own journal: one each."""
+    def amends(self, *, postgres: bool = False) -> dict[str, Any]:
+        """One run of amends, whose grants are counted in the sandbox's own journal: one each."""
         more = ["--database", self._database()] if postgres else []
         with self._sandbox() as (box, now):
-            found = self._child("amends", box.url, now, more)
+            found: dict[str, Any] = self._child("amends", box.url, now, more)
             granted = [entry.order for entry in box.control.journal() if entry.kind == "grant:coupon"]
         if len(granted) != len(set(granted)) or len(granted) != found["cases"]:
             raise AssertionError(f"{len(granted)} grants, {len(set(granted))} orders, {found['cases']} cases")
         (self.folder / "numbers.json").write_text(json.dumps(granted))
         self.intake.append(found["intake_orders"] / found["intake_seconds"])
-        return float(found["cases"] / found["seconds"])
+        return found
 
     @contextlib.contextmanager
     def _sandbox(self) -> Iterator[tuple[Any, str]]:
@@ -205,7 +205,7 @@ class SideBySide:
         sys.stderr.flush()
 
 
-def table(found: dict[str, Rates], sides: SideBySide) -> list[str]:
+def table(sides: SideBySide) -> list[str]:
     lines = [
         f"{sides.orders:,} orders in the sandbox, about half of them late; medians of the pairs. All use the connector's 16 "
         f"requests at once. amends' own quota for this shop is set to {QUOTA:,} calls/s, so that it bounds nobody; the ledger's "
@@ -215,12 +215,11 @@ def table(found: dict[str, Rates], sides: SideBySide) -> list[str]:
         "| rival | what it is | pairs | cases | its cases/s | amends' cases/s | amends is × | from … to | bar | |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for name, rates in found.items():
+    for name, rates in sides.found.items():
         bar, about = BARS[name], ABOUT[name]
         if not rates.rival:
-            lines.append(
-                f"| {name} | {about} | 0 | – | not measured: {rates.problem} | – | – | – | ≥ {bar:g} | – |"
-            )
+            why = rates.problem or "ended before"
+            lines.append(f"| {name} | {about} | 0 | – | not measured: {why} | – | – | – | ≥ {bar:g} | – |")
             continue
         ratio = statistics.median(rates.ratios)
         lines.append(
@@ -254,9 +253,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
         limits = {"N1": asked.n1, "N2": asked.n2, "D": asked.d}
         sides = SideBySide(Path(folder), asked.orders, asked.pairs, limits, asked.dbos_python)
-        found = sides.run([name for name in ABOUT if name in wanted])
-        print("\n".join(table(found, sides)))
-    return 1 if any(rates.problem for rates in found.values()) else 0
+        ended = False
+        try:
+            sides.run([name for name in ABOUT if name in wanted])
+        except KeyboardInterrupt:
+            ended = True
+        print("\n".join(table(sides)))
+    return 1 if ended or any(rates.problem for rates in sides.found.values()) else 0
 
 
 if __name__ == "__main__":
