@@ -27,7 +27,7 @@ EVERY = timedelta(hours=6)
 POINTS = (
     "before-intake", "after-claim", "before-plan", "after-plan", "after-sent", "after-send", "before-outcome", "after-outcome",
 )  # fmt: skip
-KILLS = int(os.environ.get("AMENDS_KILLS", "20"))
+KILLS = int(os.environ.get("AMENDS_KILLS", "300"))
 SEED = int(os.environ.get("AMENDS_CRASH_SEED", "7"))
 
 _forks = multiprocessing.get_context("forkserver")

@@ -1,0 +1,122 @@
+"""`kill -9` at random moments, many of them while requests are under way; started again, judged by the marketplace's journal.
+
+`AMENDS_KILLS=5000` (what `make soak` sets) kills more often, in more worlds; a world that fails says how to repeat it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from tests.crash.arena import Arena, Place
+from tests.crash.killing import KILLS, SEED, again, draws
+from tests.crash.served import Kill, World, slow
+
+from amends.testing.faults import PRESETS, Dice
+from amends.testing.marketplace import Marketplace
+
+pytestmark = pytest.mark.crash
+PER_WORLD = 40
+ORDERS, DAYS = 24, 8
+EVERY = timedelta(hours=6)
+LATENCY = 0.004
+"""Seconds that a write takes at most to arrive: so long that kills find requests under way."""
+SABOTAGES = {
+    "no-mark-sent": "an effect leaves without having been written down as sent",
+    "random-keys": "each sending draws a key of its own",
+    "no-look": "what may have been done is sent again unseen",
+    "blind-again": "what must never be sent twice is",
+}
+_found: Counter[str] = Counter()
+
+
+class Killer:
+    """Lives through one world, killing what sweeps it."""
+
+    def __init__(self, arena: Arena, seed: int, sabotage: str = "") -> None:
+        market = Marketplace(seed=seed, orders=ORDERS, days=DAYS)
+        faults = PRESETS["heavy"]
+        market.visibility_lag = faults.visibility_lag
+        self.place: Place = arena.world(World(market, Dice(seed, faults), slow(seed, LATENCY)))
+        self.place.sabotage = sabotage
+        self.draw: random.Random = draws(seed, "kills")
+        self.now: datetime = market.start
+        self.took = 0.1
+        self.left: Counter[str] = Counter()
+        self.log: list[str] = []
+
+    @property
+    def killed(self) -> int:
+        return self.left.total()
+
+    def live(self) -> Iterator[int]:
+        """Six hours after six hours: killed again and again, then let go on; answers with the kills so far."""
+        for _ in range(DAYS * 4):
+            for _ in range(self.draw.randint(2, 5)):
+                self._kill_once()
+                if self.killed == PER_WORLD:
+                    return
+            self._whole()
+            yield self.killed
+
+    def end(self) -> list[str]:
+        """Some days without a kill, so that what was left open is settled; then the judge's word."""
+        for _ in range(4):
+            self._whole()
+        return self.place.verdict(self.now).wrong
+
+    def _whole(self) -> None:
+        self.took = self.place.sweep([self.now, self.now + timedelta(minutes=7)], people=True).seconds
+        self.now += EVERY
+
+    def _kill_once(self) -> None:
+        kill = kill_after = None
+        if self.draw.random() < 0.7:
+            then = self.draw.choice(("done", "done", "lost", "late"))
+            after = self.draw.choice((0.0, self.draw.uniform(0, 2 * LATENCY)))
+            kill = Kill("", self.draw.choice((1, 1, 2, 3)), then, after if then == "done" else 0.0)
+        else:
+            kill_after = self.draw.uniform(0.1, 0.9) * self.took / 2
+        if self.place.sweep([self.now], kill=kill, kill_after=kill_after).killed:
+            self.left.update([self.place.left()])
+            self.log.append(f"{self.now:%m-%d %H:%M} {kill or f'after {kill_after:.3f} s'}")
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + math.ceil(KILLS / PER_WORLD)))
+def test_nothing_twice_and_nothing_lost(arena: Arena, seed: int) -> None:
+    killer = Killer(arena, seed)
+    with killer.place:
+        for _ in killer.live():
+            pass
+        assert killer.killed == PER_WORLD, "the world came to its end before"
+        wrong = killer.end()
+        _found.update(killer.left)
+        how = again("nothing_twice", seed)
+        assert not wrong, "\n".join([*wrong, f"kills: {killer.log}", f"repeat: {how}"])
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_the_judge_sees_a_worker_without_one_safeguard(arena: Arena, sabotage: str) -> None:
+    """The same kills, and one safeguard broken: duplicates must come to light, else these tests prove nothing."""
+    for seed in range(SEED, SEED + 3):
+        killer = Killer(arena, seed, sabotage)
+        with killer.place:
+            for _ in killer.live():
+                if any("done twice" in wrong for wrong in killer.place.verdict(killer.now).wrong):
+                    return
+    pytest.fail(f"{SABOTAGES[sabotage]}, and nobody saw it")
+
+
+def test_zz_the_kills_met_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    """Last in this file: says what the restarts found, and that kills often landed between sending and knowing."""
+    total = _found.total()
+    if not total:
+        pytest.skip("no random kill was run")
+    with capsys.disabled():
+        states = ", ".join(f"{state} {count}" for state, count in _found.most_common())
+        print(f"\nrandom kills: {total}, 0 duplicates, 0 lost; a restart found effects or cases {states}")
+    assert _found["sent"] >= total / 4
