@@ -21,12 +21,11 @@ from tests.workflows.test_serve import SERVE
 from tests.workflows.world import artifacts, ask, wait_for
 
 from amends.cases import facts as f
-from amends.errors import ApprovalError
-from amends.ledger import Ledger, Tx, Vault, approvals, chain, tasks
+from amends.ledger import approvals, chain, tasks
 from amends.settings import Settings
-from amends.steps import people
+from amends.steps.decide_list import Word, decide_list
 from amends.steps.shop import open_ledger
-from amends.workflows import approve as asking
+from amends.workflows import approve_form as form_
 from amends.workflows.server import PrefectServer
 from amends.workflows.sweep import sweep
 
@@ -65,6 +64,7 @@ to = "json://127.0.0.1:{port}/made-up-token-0017"
 code = {{ file = "{folder}/wang.txt" }}
 
 [approvers.zhao]
+code = {{ file = "{folder}/zhao.txt" }}
 """
 SHOP = """\
 [shops.{name}]
@@ -107,6 +107,14 @@ class Office:
         finally:
             ledger.close()
 
+    async def say(self, shop: str, word: Word) -> approvals.Decision:
+        """Decide the shop's list, as `amends approve` and `reject` do."""
+        ledger = open_ledger(self.settings)
+        try:
+            return await decide_list(self.settings, ledger, self.lists(shop)[0].id, word, NOW)
+        finally:
+            ledger.close()
+
     def lists(self, shop: str) -> list[approvals.Listing]:
         found: list[approvals.Listing] = self.do(approvals.listing, shop=shop)
         return found
@@ -130,6 +138,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     door = ThreadingHTTPServer(("127.0.0.1", 0), Door)
     threading.Thread(target=door.serve_forever, daemon=True).start()
     (folder / "wang.txt").write_text("green-tea-7")
+    (folder / "zhao.txt").write_text("black-tea-8")
     (folder / "mapping.toml").write_text(MAPPING)
     for shop in SHOPS:
         file = folder / f"{shop}.csv"
@@ -216,7 +225,7 @@ async def test_a_list_is_asked_until_an_answer_holds(
     form = run_input(server, first["id"], "ask-1-schema")
     assert set(form["required"]) == {"decision", "approver"}
     assert "default" not in form["properties"]["decision"]
-    assert form["properties"]["decision"]["enum"] == [asking.YES, asking.BUT, asking.NO]
+    assert form["properties"]["decision"]["enum"] == [form_.YES, form_.BUT, form_.NO]
     assert form["properties"]["approver"]["enum"] == ["lin", "wang", "zhao"]
     shown = run_input(server, first["id"], "ask-1-description")
     assert "3 acts · 23.40 CNY · until 2026-03-11 12:00 (Asia/Shanghai)" in shown
@@ -228,32 +237,41 @@ async def test_a_list_is_asked_until_an_answer_holds(
     await sweep(shop="east", config=office.config, now=NOW + timedelta(minutes=1))
     assert len(runs_of(server, listing.id)) == 1
 
-    resume(server, first["id"], decision=asking.YES, approver="lin", code="1")
-    wait_for(lambda: suspended(server, listing.id, 2), seconds=240)
-    assert "that is not lin's code" in run_input(server, first["id"], "ask-2-description")
+    def told(round_: int) -> str:
+        """What the form of that round says, once it is there."""
+        wait_for(lambda: suspended(server, listing.id, round_), seconds=240)
+        return str(run_input(server, first["id"], f"ask-{round_}-description"))
+
+    assert resume(server, first["id"], decision=form_.YES, approver="mallory", code="1")["status"] == "REJECT"
+    resume(server, first["id"], decision=form_.YES, approver="lin", code="1")
+    assert f"that is not lin's code for list {listing.id}; 4 more tries" in told(2)
+    old = office.code(listing.id)
+    resume(server, first["id"], decision=form_.BUT, approver="lin", code=old, exceptions="E-2, 4711")
+    assert "there is no case '4711'" in told(3)
+    resume(server, first["id"], decision=form_.YES, approver="lin")
+    assert "a code has been sent to lin by apprise; only the newest counts" in told(4)
     code = office.code(listing.id)
-    resume(server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2, 4711")
-    wait_for(lambda: suspended(server, listing.id, 3), seconds=240)
-    assert "there is no case '4711'" in run_input(server, first["id"], "ask-3-description")
+    assert code != old
+    resume(server, first["id"], decision=form_.YES, approver="lin", code=old)
+    assert "that is not lin's code" in told(5)
     assert not any(item.decided_by for item in office.lists("east")[0].items), "an answer counts whole or not"
 
     resume(
-        server, first["id"], decision=asking.BUT, approver="lin", code=code, exceptions="E-2", note="too much"
+        server, first["id"], decision=form_.BUT, approver="lin", code=code, exceptions="E-2", note="too much"
     )
-    wait_for(lambda: suspended(server, listing.id, 4), seconds=240)
+    assert "lin said yes already" in told(6)
     assert [item.decision for item in office.lists("east")[0].items] == ["approved", "refused", None]
-    assert "lin said yes already" in run_input(server, first["id"], "ask-4-description")
-    assert run_input(server, first["id"], "ask-4-schema")["properties"]["approver"]["enum"] == [
-        "wang",
-        "zhao",
-    ]
-    assert len([one for one in office.notices if listing.id in one["title"]]) == 1, "a code is sent once"
+    enum = run_input(server, first["id"], "ask-6-schema")["properties"]["approver"]["enum"]
+    assert enum == ["wang", "zhao"]
+    sent = [one["title"] for one in office.notices if listing.id in one["title"]]
+    assert sent == [f"Approval wanted: {listing.id}", f"Your code for {listing.id}"]
+    assert any(f"/flow-run/{first['id']}" in one["message"] for one in office.notices), "where it is decided"
 
-    resume(server, first["id"], decision=asking.YES, approver="wang", code="green-tea-7")
+    resume(server, first["id"], decision=form_.YES, approver="wang", code="green-tea-7")
     state = wait_for(lambda: ended(server, first["id"]), seconds=240)
     assert (state["type"], state["name"]) == ("COMPLETED", "Partly approved"), state
     assert "2 approved, 1 refused, by lin, wang" in state["message"]
-    for round_ in range(1, 5):
+    for round_ in range(1, 7):
         assert run_input(server, first["id"], f"ask-{round_}-response") is None, (
             "codes do not stay in Prefect"
         )
@@ -274,8 +292,9 @@ async def test_a_list_is_asked_until_an_answer_holds(
         )
 
     await sweep(shop="east", config=office.config, now=NOW + timedelta(minutes=2))
-    told = {task.number for task in office.do(tasks.listing, shop="east") if task.kind.startswith("message")}
-    assert {"E-1", "E-3"} <= told, "the cases moved on"
+    open_ = office.do(tasks.listing, shop="east")
+    to_tell = {task.number for task in open_ if task.kind.startswith("message")}
+    assert {"E-1", "E-3"} <= to_tell, "the cases moved on"
 
 
 @pytest.mark.prefect
@@ -290,85 +309,20 @@ async def test_a_list_decided_elsewhere_and_one_that_expired_end_their_runs(
             listing.id,
             wait_for(lambda one=listing.id: suspended(server, one, 1), seconds=300)["id"],
         )
-    office.do(people.approve, ids["west"][0], by="lin", now=NOW, yes=False, approvers=["lin"])
+    await office.say("west", Word("wang", False, "green-tea-7"))
     await sweep(shop="west", config=office.config, now=NOW + timedelta(minutes=1))
     state = wait_for(lambda: ended(server, ids["west"][1]))
     assert (state["type"], state["name"]) == ("COMPLETED", "Rejected")
-    assert state["message"] == f"{ids['west'][0]}: 3 refused, by lin"
+    assert state["message"] == f"{ids['west'][0]}: 3 refused, by wang"
 
-    resumed = resume(server, ids["north"][1], decision=asking.YES, approver="zhao")
+    # Two people at once: the form's answer comes while the same list is decided on the command line.
+    await office.say("north", Word("wang", True, "green-tea-7"))
+    resumed = resume(server, ids["north"][1], decision=form_.NO, approver="wang", code="green-tea-7")
     assert resumed["status"] == "ACCEPT"
-    wait_for(lambda: suspended(server, ids["north"][0], 2), seconds=240)  # two people, for N-3
+    wait_for(lambda: suspended(server, ids["north"][0], 2), seconds=240)
+    shown = run_input(server, ids["north"][1], "ask-2-description")
+    assert "wang has said yes already, or is no approver: another person must answer" in shown
+    assert [item.decision for item in office.lists("north")[0].items] == ["approved", "approved", None]
     await sweep(shop="north", config=office.config, now=NOW + timedelta(hours=25))
     state = wait_for(lambda: ended(server, ids["north"][1]))
     assert (state["type"], state["name"]) == ("COMPLETED", "Expired")
-
-
-# Codes, without Prefect.
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", Vault(bytes(range(32))))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    (tmp_path / "wang.txt").write_text("green-tea-7\n")
-    (tmp_path / "amends.toml").write_text(CONFIG.format(port=1, folder=tmp_path))
-    return Settings.load(tmp_path / "amends.toml")
-
-
-def test_a_code_is_good_once_and_for_one_list_and_person(ledger: Ledger, settings: Settings) -> None:
-    code, sent = ledger.do(asking.issue_code, "c-1", "lin")
-    assert (len(code), sent) == (8, False)
-    assert ledger.do(asking.issue_code, "c-1", "lin")[0] == code, "a crash before sending loses none"
-    assert code not in {
-        ledger.do(asking.issue_code, "c-2", "lin")[0],
-        ledger.do(asking.issue_code, "c-1", "wu")[0],
-    }
-    for wrong in ("", code[:-1], "00000000"):
-        with pytest.raises(ApprovalError):
-            ledger.do(asking.use_code, settings, "c-1", "lin", wrong, NOW)
-    ledger.do(asking.use_code, settings, "c-1", "lin", f" {code[:4]}-{code[4:]} ", NOW)
-    with pytest.raises(ApprovalError, match="used already"):
-        ledger.do(asking.use_code, settings, "c-1", "lin", code, NOW)
-    assert code.encode() not in Path(ledger.url.database or "").read_bytes(), "only its signature is kept"
-
-
-def test_too_many_guesses_make_a_code_void(ledger: Ledger, settings: Settings) -> None:
-    code, _ = ledger.do(asking.issue_code, "c-1", "lin")
-    ledger.do(asking._sent, "c-1", "lin", NOW)
-    for _ in range(asking.GUESSES):
-        ledger.do(asking._miss, "c-1", "lin")
-    with pytest.raises(asking.WrongCode):
-        ledger.do(asking.use_code, settings, "c-1", "lin", code, NOW)
-    other, sent = ledger.do(asking.issue_code, "c-1", "lin")
-    assert (other == code, sent) == (False, False), "another one is on its way"
-
-
-def test_an_own_code_is_checked_and_locked_after_guessing(ledger: Ledger, settings: Settings) -> None:
-    own = asking._own_code(settings, "wang")
-
-    def use(tx: Tx, given: str) -> None:
-        asking.use_code(tx, settings, "c-1", "wang", given, NOW, own)
-
-    for _ in range(asking.GUESSES):
-        with pytest.raises(asking.WrongCode):
-            ledger.do(use, "black-tea-7")
-        ledger.do(asking._miss, "c-1", "wang")
-    with pytest.raises(ApprovalError, match="too many wrong codes"):
-        ledger.do(use, "green-tea-7")
-    ledger.do(asking.use_code, settings, "c-2", "wang", "green-tea-7", NOW, own)
-
-
-def test_who_has_no_code_needs_none(ledger: Ledger, settings: Settings) -> None:
-    assert [asking.needs_code(settings, name) for name in ("lin", "wang", "zhao", "nobody")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    ledger.do(asking.use_code, settings, "c-1", "zhao", "", NOW)

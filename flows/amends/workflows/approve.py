@@ -91,15 +91,15 @@ async def _until_decided(asking: Asking, list_id: str) -> Decided:
         asked = await asking.ledger.run(look, list_id)
         await _publish(asking, asked)
         left = listing.expires_at - asking.clock.now() + GRACE
-        answer: Answer | None = None
         try:
             answer = await asuspend_flow_run(
                 wait_for_input=make_form(asking.settings, asked), key=f"ask-{listing.round}",
                 timeout=max(60, int(left.total_seconds())),
             )  # fmt: skip
-        except ValidationError:
-            pass  # resumed without an answer, or with one that Prefect could not check
-        problem = await take(asking, list_id, answer)
+        except ValidationError as error:
+            problem = misfit(error)
+        else:
+            problem = await take(asking, list_id, answer)
         await asking.ledger.run(approvals.put_again, list_id, problem)
         await _forget(listing.round)
 
@@ -150,10 +150,18 @@ async def _publish(asking: Asking, asked: Asked) -> None:
         get_run_logger().warning("the table of %s was not published: %s", list_id, type(error).__name__)
 
 
-async def take(asking: Asking, list_id: str, answer: Answer | None) -> str:
+def misfit(error: ValidationError) -> str:
+    """Why an answer does not fit the form: the list was decided in part while somebody filled it in."""
+    for one in error.errors():
+        if one["loc"] == ("approver",) and isinstance(one.get("input"), str):
+            return masked(
+                f"{one['input']} has said yes already, or is no approver: another person must answer"
+            )
+    return "the form came back without an answer"
+
+
+async def take(asking: Asking, list_id: str, answer: Answer) -> str:
     """Record the answer; tells why it does not count, and nothing where it does."""
-    if answer is None:
-        return "the form came back without an answer"
     now = asking.clock.now()
     try:
         word = answer.word()

@@ -22,9 +22,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("wrong", sa.Integer(), server_default="0", nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["list_id"], ["approval_lists.id"], name=op.f("fk_approval_codes_list_id")
-        ),
+        sa.ForeignKeyConstraint(["list_id"], ["approval_lists.id"], name=op.f("fk_approval_codes_list_id")),
         sa.PrimaryKeyConstraint("list_id", "person", name=op.f("pk_approval_codes")),
     )
     op.create_table(
@@ -39,9 +37,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=True),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["list_id"], ["approval_lists.id"], name=op.f("fk_approval_notices_list_id")
-        ),
+        sa.ForeignKeyConstraint(["list_id"], ["approval_lists.id"], name=op.f("fk_approval_notices_list_id")),
         sa.PrimaryKeyConstraint("list_id", "person", "kind", "number", name=op.f("pk_approval_notices")),
     )
     with op.batch_alter_table("approval_notices", schema=None) as batch_op:
