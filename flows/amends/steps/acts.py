@@ -19,10 +19,11 @@ from amends.cases.stages import Stage, look
 from amends.errors import AmendsError, AuthFailed, CaseError, NotAllowed, PlatformError, RiskControl
 from amends.hooks.requests import AnyRequest, Message, Receipt
 from amends.hooks.specs import Operation
-from amends.ledger import holds, persons, tasks, work
+from amends.ledger import holds, leases, persons, tasks, work
 from amends.ledger.crash import crashpoint
 from amends.ledger.effects import Change, Draft, Effect, EffectState
 from amends.steps import outcomes
+from amends.steps.pace import CALL_BEFORE
 from amends.steps.requests import restore
 from amends.steps.shop import BY_HAND, Shop
 from amends.steps.turns import Turn, backoff, decide_turn, write
@@ -193,6 +194,7 @@ async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
     going = [turn for turn in turns if keys[turn.claim.id]]
     stopped: set[int] = set()
     if going:
+        until = leases.last_send()
         ready = await shop.ledger.run(
             work.mark_sent, [turn.claim for turn in going], {t.claim.id: keys[t.claim.id] for t in going}, now
         )
@@ -205,7 +207,7 @@ async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
         kept, cipher = await shop.ledger.run(persons.load_with_keys, sorted(ready))
         gate = asyncio.Semaphore(shop.connector_spec.in_flight)
         await asyncio.gather(
-            *(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now) for act in sending)
+            *(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now, until) for act in sending)
         )
         crashpoint("after-send")
         for act in sending:
@@ -277,11 +279,12 @@ def _target(shop: Shop, effect: Effect) -> Any:
 
 
 async def _send(
-    shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime
+    shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime, until: float
 ) -> None:
     effect, operation = act.effect, act.operation
     if operation.how == "by-hand":
         return
+    CALL_BEFORE.set(until)  # for this act's own task
     try:
         act.request = restore(effect, kept)
     except CaseError as erased:
@@ -397,7 +400,14 @@ async def _hold_shop(shop: Shop, acts: Sequence[Act], now: datetime) -> None:
 
 
 async def hold_shop(shop: Shop, error: AmendsError, now: datetime) -> None:
-    why = f"{error} ({error.code}). {error.hint}"
+    """Hold the shop until a person has done what the error's hint says, and released it: told once, in one message."""
+    hint, release = error.hint, f"`amends release --shop {shop.name}`"
+    hint = (
+        hint.replace("`amends release --shop NAME`", release)
+        if "release" in hint
+        else f"{hint} Then {release}."
+    )
+    why = f"{error} ({error.code}). {hint}"
     shop.problems.append(f"{shop.name} is held: {why}")
     await shop.ledger.run(holds.hold, shop=shop.name, step="", by="amends", why=why, at=now)
 

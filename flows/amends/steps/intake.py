@@ -14,7 +14,7 @@ from amends.cases.lateness import judge
 from amends.cases.orders import Order
 from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
 from amends.hooks.requests import Reply, ReplyPage
-from amends.ledger import Tx, inbox, intake, views
+from amends.ledger import Tx, holds, inbox, intake, views
 from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
 from amends.steps.reading import patiently
@@ -39,7 +39,11 @@ class Found:
 
 async def take_orders(shop: Shop) -> Found:
     """Read every page of changed orders since the cursor, and look at watched ones whose time has come."""
-    found = Found()
+    found = Found(problem=await shop.ledger.run(_stopped, shop.name))
+    if found.problem:
+        shop.problems.append(f"{shop.name} is held: {found.problem}")
+        found.opened = await open_due(shop)
+        return found
     first = not await shop.ledger.run(intake.cursor, shop.name, "orders")
     try:
         for _ in range(PAGES):
@@ -120,7 +124,9 @@ def _held(opening: intake.Opening, held: f.Held) -> intake.Opening:
 
 async def take_replies(shop: Shop) -> Found:
     """Read customers' answers since the cursor into the inbox, each once: at the platform, and at another's desk."""
-    found = Found()
+    found = Found(problem=await shop.ledger.run(_stopped, shop.name))
+    if found.problem:
+        return found  # told with the orders
     if shop.connector_spec.operation("replies").how == "api":
         await _read_replies(shop, shop.connector.replies, "replies", found)
     own_desk = shop.settings.shop(shop.name).own_desk
@@ -162,6 +168,17 @@ def arrival(reply: Reply) -> inbox.Arrival:
 
 async def _trouble(shop: Shop, error: PlatformError, found: Found) -> None:
     found.problem = str(error)
-    shop.problems.append(f"{shop.name}: {error} ({error.code})")
     if isinstance(error, (AuthFailed, NotAllowed, RiskControl)):
         await hold_shop(shop, error, shop.clock.now())
+    else:
+        shop.problems.append(f"{shop.name}: {error} ({error.code})")
+
+
+def _stopped(tx: Tx, shop: str) -> str:
+    """Why the platform is not to be called at all until a person has released the shop; empty where it may be.
+
+    What a person holds is still watched. What the platform stopped is left in peace: each further call with a revoked
+    token, or under a risk-control block, makes it worse. Nothing is lost: the cursor stays where it is.
+    """
+    mine = (hold for hold in holds.current(tx, shop) if hold.shop == shop and not hold.step)
+    return next((hold.why for hold in mine if hold.by == "amends"), "")
