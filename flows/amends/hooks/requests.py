@@ -28,6 +28,10 @@ class Request(_Value):
     customer: str = ""
     personal: Personal | None = Field(default=None, repr=False)
     reply_url: str = Field(default="", repr=False)
+    sent_at: AwareDatetime | None = Field(
+        default=None,
+        description="When it was first sent, for `find` alone: what took place took place no earlier. Never sent.",
+    )
 
 
 class Message(Request):

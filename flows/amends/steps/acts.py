@@ -257,6 +257,7 @@ async def _look(shop: Shop, act: Act, now: datetime) -> bool:
     try:
         kept = await shop.ledger.run(persons.load, [act.turn.claim.id])
         request = restore(act.effect, kept.get(act.turn.claim.id, {}))
+        request = request.model_copy(update={"sent_at": act.effect.first_sent_at})
         found = await _target(shop, act.effect).find(request)
     except AmendsError as error:
         _later(shop, act, error, now, state=EffectState.UNKNOWN)

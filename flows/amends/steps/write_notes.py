@@ -56,7 +56,8 @@ async def _deal_with(
     try:
         async with gate:
             if notes.to_be_looked_for(note):
-                receipt = await shop.connector.find(request)
+                asked = request.model_copy(update={"sent_at": note.first_sent_at})
+                receipt = await shop.connector.find(asked)
             elif unsure and not _may_repeat(shop, note, now):
                 return Change(note.key, EffectState.UNKNOWN, error=note.error or "sent before a crash"), None
             else:

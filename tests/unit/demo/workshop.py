@@ -71,6 +71,7 @@ class Platform:
         self.always: dict[str, Exception] = {}
         self.calls: list[AnyRequest] = []
         self.looks: list[str] = []
+        self.sought: list[AnyRequest] = []
         self.done: list[Done] = []
         self.answers: list[Reply] = []
         self.rulings: dict[str, Ruling] = {}
@@ -140,6 +141,7 @@ class Platform:
 
     async def find(self, request: AnyRequest) -> Receipt | None:
         self._read("find")
+        self.sought.append(request)
         found = [d for d in self.done if (d.op, d.key) == (request.op, request.key)]
         return Receipt(ref=f"found-{request.key}") if found else None
 

@@ -239,6 +239,18 @@ async def test_blind_is_never_sent_again(error: Exception, done: bool) -> None:
         assert len(shop.tasks(open_only=False)) == 1
 
 
+async def test_a_look_knows_when_it_was_first_sent() -> None:
+    """So that a plugin need not look through all that ever was; what is sent never tells it."""
+    async with workshop(operations={"message": WAYS["queryable"]}) as shop:
+        shop.platform.always["message"] = TimedOut("silence")
+        await shop.sweep()
+        first = shop.clock.now()
+        for _ in range(2):
+            await shop.sweep(HOUR)
+        assert [request.sent_at for request in shop.platform.sought] == [first, first]
+        assert {call.sent_at for call in shop.platform.calls} == {None} and len(shop.platform.calls) == 3
+
+
 @pytest.mark.parametrize("way", API)
 @pytest.mark.parametrize(
     "error", [AuthFailed("expired"), NotAllowed("ip"), RiskControl("blocked")], ids=lambda e: e.code
