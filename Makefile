@@ -58,7 +58,7 @@ format: $(STAMP) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## run the side-by-side measurements
+bench: $(STAMP) ## run the side-by-side measurements (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(STAMP) ## run the crash tests for hours (KILLS=5000)

@@ -76,6 +76,7 @@ PARTS = (
         "The simulator: 30 virtual days × 10,000 cases (bar: 90 s)",
         "simulate",
         quick=words("--cases 500 --days 10"),
+        minutes=8,
         plain=True,
     ),
     Part("journal", "Journal modes of SQLite", "journal", quick=words("--rounds 2")),

@@ -79,21 +79,22 @@ class SideBySide:
     settings: list[str] = field(default_factory=list)
     found: dict[str, Rates] = field(default_factory=dict)
     _runs: int = 0
+    _prefect: PrefectServer | None = None
+    _cluster: Cluster | None = None
 
     def run(self, names: Sequence[str]) -> None:
         found = self.found = {name: Rates() for name in names}
         with contextlib.ExitStack() as stack:
-            self._prefect = (
-                stack.enter_context(PrefectServer(self.folder / "prefect", ui=False))
-                if {"N1", "N2"} & set(names)
-                else None
-            )
-            self._cluster = stack.enter_context(Cluster()) if "DP" in names else None
-            if self._cluster is not None:
-                self.settings.append(self._of_postgres(self._cluster))
+            if {"N1", "N2"} & set(names):
+                self._prefect = stack.enter_context(PrefectServer(self.folder / "prefect", ui=False))
+            if "DP" in found:
+                with self._reported(found["DP"]):
+                    self._cluster = stack.enter_context(Cluster())
+                    self.settings.append(self._of_postgres(self._cluster))
             for name, rates in found.items():
-                with self._reported(rates):
-                    self._warm_up(name, rates)
+                if not rates.problem:
+                    with self._reported(rates):
+                        self._warm_up(name, rates)
             for pair in range(self.pairs):
                 for name, rates in found.items():
                     if not rates.problem:
@@ -108,7 +109,7 @@ class SideBySide:
             yield
         except subprocess.CalledProcessError as error:
             rates.problem = ((error.stderr or "").strip().splitlines() or [str(error)])[-1][:200]
-        except (NotMeasured, AmendsError, subprocess.TimeoutExpired) as error:
+        except (NotMeasured, AmendsError, OSError, subprocess.TimeoutExpired) as error:
             rates.problem = str(error)[:200]
 
     def _warm_up(self, name: str, rates: Rates) -> None:
