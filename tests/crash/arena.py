@@ -138,7 +138,9 @@ class Place:
     def deliver(self, events: list[Any], now: datetime, *, crash: str = "") -> Ended:
         """Give the inbox these webhooks, in a worker of its own."""
         told = [event.model_dump(mode="json") for event in events]
-        return self._run({"do": "deliver", "events": told, "now": now.isoformat(), "crash": crash}, None, None)
+        return self._run(
+            {"do": "deliver", "events": told, "now": now.isoformat(), "crash": crash}, None, None
+        )
 
     def _run(self, job: dict[str, Any], kill: Kill | None, kill_after: float | None) -> Ended:
         job |= {"ledger": str(self.ledger), "url": self.arena.served.url(self.name)}
@@ -160,8 +162,15 @@ class Place:
             return "idle"
         connection = sqlite3.connect(self.ledger)
         try:
-            states = {row[0] for row in connection.execute("SELECT state FROM effects WHERE settled_at IS NULL AND effect_class <> 'by-hand'")}
-            held = connection.execute("SELECT count(*) FROM cases WHERE lease_owner IS NOT NULL").fetchone()[0]
+            states = {
+                row[0]
+                for row in connection.execute(
+                    "SELECT state FROM effects WHERE settled_at IS NULL AND effect_class <> 'by-hand'"
+                )
+            }
+            held = connection.execute("SELECT count(*) FROM cases WHERE lease_owner IS NOT NULL").fetchone()[
+                0
+            ]
         except sqlite3.OperationalError:
             return "idle"
         finally:
@@ -206,7 +215,12 @@ def _warm(arena: Arena) -> None:
     with arena.world(scripted(market)) as place:
         told = [(WARNED + timedelta(hours=hours)).isoformat() for hours in (0, 6, 12, 48)]
         moments = [{"now": now, "platform": now, "people": True} for now in told]
-        job = {"do": "live", "moments": moments, "ledger": str(place.ledger), "url": arena.served.url(place.name)}
+        job = {
+            "do": "live",
+            "moments": moments,
+            "ledger": str(place.ledger),
+            "url": arena.served.url(place.name),
+        }
         arena.farm.warm(job)
         place.sweep([WARNED], platform=False)  # which waits until that is done
 

@@ -121,7 +121,9 @@ def main() -> None:
         _, status, used = os.wait4(pid, 0)
         os.close(handle)
         lived, cpu = time.monotonic() - began, used.ru_utime + used.ru_stime
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "seconds": lived, "cpu": cpu}), flush=True)
+        print(
+            json.dumps({"code": os.waitstatus_to_exitcode(status), "seconds": lived, "cpu": cpu}), flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -222,7 +222,14 @@ class Served:
         self.worlds: dict[str, World] = {}
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self._socket.getsockname()[1]
-        config = uvicorn.Config(self._app, interface="asgi3", log_level="error", lifespan="off", proxy_headers=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            log_level="error",
+            lifespan="off",
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -236,7 +243,9 @@ class Served:
     async def _app(self, scope: Message, receive: Any, send: Any) -> None:
         _, name, rest = scope["path"].split("/", 2)
         path = f"/{rest}"
-        await self.worlds[name]({**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, send)
+        await self.worlds[name](
+            {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, send
+        )
 
     def close(self) -> None:
         self._server.should_exit = True
