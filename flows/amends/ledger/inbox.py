@@ -86,3 +86,14 @@ def applied(tx: Tx, shop: str, events: Sequence[str], case: int | None, now: dat
             .where(inbox.c.shop == shop, inbox.c.event.in_(list(events)))
             .values(applied_at=ticks(now), case_id=case, body=b"")
         )
+
+
+def forget(tx: Tx, shop: str, number: str, now: datetime) -> None:
+    """Drop the words of what came in for that order after its case had closed; an open case still reads its own."""
+    open_ = select(cases.c.id).where(
+        cases.c.shop == shop, cases.c.number == number, cases.c.outcome.is_(None)
+    )
+    if tx.execute(open_).first() is not None:
+        return
+    mine = (inbox.c.shop == shop) & (inbox.c.number == number) & inbox.c.applied_at.is_(None)
+    tx.execute(update(inbox).where(mine).values(applied_at=ticks(now), body=b""))

@@ -148,14 +148,17 @@ def _open_effects(turn: Turn) -> bool:
 
 def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
     """Turn a customer's answer into a fact; one that a person must read becomes a task."""
+    before = turn.case.opened_at is not None and event.received_at < turn.case.opened_at
+    if not event.body and not before:  # only word that something changed: applied once the order is seen again
+        turn.case.outdated = True
+        turn.hints.append(event.event)
+        return
     turn.applied.append(event.event)
-    if not event.body:
-        return  # only word that something changed: the order is looked at anyway
+    if before:
+        return  # said before this generation began: it answers nothing of ours
     reply = Reply.model_validate_json(event.body)
     contacted = [r for r in turn.case.rounds if r.contacted_at is not None]
     number = reply.round if reply.round is not None else contacted[-1].number if contacted else None
-    if turn.case.opened_at is not None and event.received_at < turn.case.opened_at:
-        return  # said before this generation began: it answers nothing of ours
     known = next((r for r in contacted if r.number == number), None)
     if reply.answer is None or known is None:
         due = turn.now + shop.terms(turn.claim.playbook).playbook.task_within
@@ -174,7 +177,7 @@ def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
             round=known.number,
             answer=reply.answer,
             event=event.event,
-            via="platform",
+            via="page" if event.event.startswith("page:") else "platform",
             ship_by=reply.ship_by,
             remedy=reply.remedy,
         ),

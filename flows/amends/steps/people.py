@@ -15,7 +15,7 @@ from amends.cases.playbook import Playbook
 from amends.cases.snapshot import Snapshot, fold
 from amends.errors import ApprovalError, CaseError
 from amends.hooks.requests import Receipt
-from amends.ledger import Tx, approvals, budgets, chain, effects, holds, intake, persons, tasks, work
+from amends.ledger import Tx, approvals, budgets, chain, effects, holds, inbox, intake, persons, tasks, work
 from amends.ledger.effects import Change, EffectState
 from amends.ledger.schema import cases, ticks
 from amends.steps import outcomes
@@ -206,6 +206,7 @@ def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:
             hint="Let it close, or record why it ends.",
         )
     persons.erase(tx, case)
+    inbox.forget(tx, snapshot.shop, snapshot.number, now)
     _append(tx, case, [f.Erased(by=by)], by, now)
 
 

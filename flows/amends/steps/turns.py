@@ -45,6 +45,7 @@ class Turn:
     texts: dict[str, bytes] = field(default_factory=dict)
     release_rounds: list[int] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)  # events saying no more than that the order has changed
     seen_tasks: list[str] = field(default_factory=list)
     next: Next | None = None
     failed: str = ""

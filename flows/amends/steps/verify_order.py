@@ -91,6 +91,7 @@ def _missed(shop: Shop, turn: Turn, error: PlatformError) -> None:
 def _saw(shop: Shop, turn: Turn, order: Order) -> None:
     if order.personal is not None:
         turn.texts["personal"] = order.personal.model_dump_json(exclude_defaults=True).encode()
+    turn.applied, turn.hints = turn.applied + turn.hints, []
     public = order.public()
     before = turn.case.order
     if before is not None and before.same_as(public):

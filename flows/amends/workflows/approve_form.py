@@ -63,7 +63,16 @@ def make_form(settings: Settings, asked: Asked) -> type[Answer]:
     names = [name for name in sorted(able(settings)) if name not in done] or sorted(able(settings))
     choice: Any = Literal[tuple(names)]
     title = Answer.model_fields["approver"].title
-    form = create_model("Approval", __base__=Answer, approver=(choice, Field(title=title)))
+
+    def listed(
+        schema: dict[str, Any],
+    ) -> None:  # one name alone would be a `const`, which Prefect's pages do not offer
+        schema.pop("const", None)
+        schema["enum"] = names
+
+    form = create_model(
+        "Approval", __base__=Answer, approver=(choice, Field(title=title, json_schema_extra=listed))
+    )
     form._description = describe(settings, asked)  # where Prefect's `with_initial_data` puts it
     return form
 

@@ -96,7 +96,7 @@ async def test_each_answer(answer: str) -> None:
         assert "Thank you" in thanks.text and "What happens next" in thanks.text
         await inbox.shop.sweep(MINUTE)
         replied = inbox.shop.last("replied")
-        assert (replied.answer, replied.event) == (Answer(answer), "page:1:1")
+        assert (replied.answer, replied.event, replied.via) == (Answer(answer), "page:1:1", "page")
         if answer == "counter":
             assert replied.ship_by == datetime(2026, 3, 20, 23, 59, 59, tzinfo=UTC)
         if answer == "cancel":

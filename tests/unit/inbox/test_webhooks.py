@@ -10,15 +10,19 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.demo.workshop import HOUR, MINUTE, NOW, Workshop
+from sqlalchemy import select
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, Workshop
 from tests.unit.inbox.house import _fingerprint, house
 
 from amends.cases.facts import Answer
+from amends.cases.orders import OrderStatus
 from amends.errors import LedgerLocked, TimedOut
 from amends.hooks.requests import Event, Reply
 from amends.inbox.app import webhook_app
 from amends.inbox.limits import LARGEST
 from amends.ledger import inbox as kept
+from amends.ledger.schema import inbox as arrived
+from amends.steps import people
 from amends.testing.webhooks import sign, verify
 
 SECRET = "made up"
@@ -97,10 +101,68 @@ async def test_an_event_of_an_order_without_a_case() -> None:
         assert await inbox.push(Event(event="w-9", order="unknown")) == 204
 
 
+async def test_word_of_a_change_makes_the_order_be_looked_at_again_however_fresh() -> None:
+    async with hooks() as inbox:
+        shop = inbox.shop
+        unlisted = {"updated_at": NOW - DAY, "status": OrderStatus.CANCELLED}  # only the webhook tells of it
+        shop.platform.orders["A-1"] = shop.platform.orders["A-1"].model_copy(update=unlisted)
+        shop.clock.advance(MINUTE)
+        looks = len(shop.platform.looks)
+        await shop.sweep()
+        assert len(shop.platform.looks) == looks, "nothing to look for"
+        assert await inbox.push(Event(event="w-3", order="A-1")) == 204
+        await shop.sweep()
+        assert len(shop.platform.looks) == looks + 1
+        assert shop.case().outcome == "cancelled"
+        shop.check()
+
+
+async def test_word_of_a_change_counts_until_the_order_has_been_seen() -> None:
+    async with hooks() as inbox:
+        shop = inbox.shop
+        shop.platform.orders["A-1"] = shop.platform.orders["A-1"].model_copy(update={"updated_at": NOW - DAY})
+        shop.clock.advance(MINUTE)
+        assert await inbox.push(Event(event="w-3", order="A-1")) == 204
+        shop.platform.always["order"] = TimedOut("no answer")
+        await shop.sweep()
+        assert len(shop.do(kept.waiting, "stall", [1])[1]) == 1, "not yet"
+        looks = len(shop.platform.looks)
+        await shop.sweep(5 * MINUTE)
+        assert len(shop.platform.looks) == looks, "rests meanwhile"
+        shop.platform.always.clear()
+        await shop.sweep(DAY / 24)
+        assert shop.do(kept.waiting, "stall", [1]) == {}
+        looks = len(shop.platform.looks)
+        await shop.sweep(MINUTE)
+        assert len(shop.platform.looks) == looks, "once seen is enough"
+        shop.check()
+
+
+async def test_a_reply_for_a_closed_case_is_taken_and_moves_nothing() -> None:
+    async with hooks() as inbox:
+        shop = inbox.shop
+        shop.platform.show(status=OrderStatus.CANCELLED)
+        await shop.sweep(HOUR)
+        assert shop.case().outcome == "cancelled"
+        before = shop.kinds(), shop.case()
+        assert await inbox.push(accepted()) == 204
+        await shop.sweep(MINUTE)
+        assert (shop.kinds(), shop.case()) == before and shop.done("grant") == 0
+        words = sql_bodies(shop)
+        shop.do(people.erase, 1, by="lin", now=shop.clock.now())
+        assert [len(body) for body in words] != [0] and [len(body) for body in sql_bodies(shop)] == [0]
+        shop.check()
+
+
+def sql_bodies(shop: Workshop) -> list[bytes]:
+    return [row.body for row in shop.do(lambda tx: tx.execute(select(arrived.c.body)).all())]
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"secret": "another"},
+        {"body": b""},
         {"at": -HOUR},
         {"at": HOUR},
         {"body": b"{}"},
