@@ -141,6 +141,10 @@ def _config(settings: Settings) -> Iterator[Finding]:
     if settings.shops and not settings.approvers and any(map(_asks, _playbooks(settings))):
         what = "the playbook asks for approvals, and config names nobody who may give them"
         yield Finding("warning", "approvers", what, "add a table [approvers.NAME]")
+    unproven = [name for name, approver in settings.approvers.items() if not approver.provable]
+    if unproven:
+        what = f"{', '.join(unproven)}: neither a channel nor a code, so they can decide nothing"
+        yield Finding("warning", "approvers", what, "add `channel` and `to`, or `code`")
 
 
 def _playbooks(settings: Settings) -> list[Any]:
