@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.workflows.world import ask, wait_for
 from amends.errors import ConfigError
 from amends.settings import Settings
 from amends.workflows import up
+from amends.workflows.missed import missed
 from amends.workflows.server import PrefectServer
 
 pytestmark = pytest.mark.prefect
@@ -46,10 +49,11 @@ def merchant(tmp_path: Path) -> Path:
 class Up:
     """A running `amends up`."""
 
-    def __init__(self, config: Path, *words: str) -> None:
+    def __init__(self, config: Path, *words: str, env: dict[str, str] | None = None) -> None:
         self.log = config.parent / f"up-{time.monotonic_ns()}.log"
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        env["PREFECT_HOME"] = str(config.parent / "home")
+        if env is None:
+            env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+            env["PREFECT_HOME"] = str(config.parent / "home")
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "amends", "--config", str(config), "up", "--port", "0", *words],
@@ -108,6 +112,29 @@ def completed(api: str) -> list[dict[str, Any]]:
     return [one for one in post(api, "/flow_runs/filter", body) if one["state"]["type"] == "COMPLETED"]
 
 
+def sweeps_ended(config: Path) -> int:
+    """What the ledger knows of sweeps that came to their end."""
+    with contextlib.closing(sqlite3.connect(config.parent / "state/amends.db")) as ledger:
+        return int(ledger.execute("select count(*) from sweeps where ended_at is not null").fetchone()[0])
+
+
+def long_ago(database: Path, shop: str = "east") -> list[str]:
+    """As if nobody had worked for a while: the scheduled sweeps of a shop are past due; their ids."""
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as prefect, prefect:
+        found = prefect.execute(
+            "select id from flow_run where state_type = 'SCHEDULED' and auto_scheduled"
+            " and deployment_id in (select id from deployment where name = ?)",
+            (f"sweep-{shop}",),
+        ).fetchall()
+        for number, (id_,) in enumerate(found, 1):
+            at = (datetime.now(UTC) - timedelta(minutes=number)).strftime("%Y-%m-%d %H:%M:%S.%f")
+            prefect.execute(
+                "update flow_run set expected_start_time = ?, next_scheduled_start_time = ? where id = ?",
+                (at, at, id_),
+            )
+    return [str(uuid.UUID(str(id_))) for (id_,) in found]
+
+
 def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid)}
 
@@ -137,12 +164,25 @@ def test_up_serves_and_ends_and_starts_again_after_kill_9(merchant: Path, starte
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     first.process.wait()
+    before = sweeps_ended(merchant)
+    missed = long_ago(merchant.parent / "state/prefect/prefect.db")
+    assert len(missed) > 1
 
     second = Up(merchant)
     started.append(second)
     api = second.wait()
-    before = len(completed(api))
     wait_for(lambda: len(completed(api)) > before, seconds=180)
+    body = {"flow_runs": {"id": {"any_": missed}}}
+    names = wait_for(
+        lambda: (
+            "Late"
+            not in (found := sorted(one["state"]["name"] for one in post(api, "/flow_runs/filter", body)))
+            and not {"Scheduled", "Pending", "Running"} & set(found)
+            and found
+        ),
+        seconds=120,
+    )
+    assert names == ["Completed"] + ["Skipped"] * (len(missed) - 1), "caught up once"
     tree = second.tree()
     assert second.interrupt() == 0, second.log.read_text()
     wait_for(lambda: not alive(tree), seconds=30)
@@ -171,7 +211,7 @@ def test_missed_sweeps_are_caught_up_once() -> None:
         run(6, "c", None),
     ]
     by_hand = run(7, "a", -40, auto=False)  # somebody asked for this very run
-    assert sorted(up.missed([*runs, by_hand], now)) == [2, 3]
+    assert sorted(missed([*runs, by_hand], now)) == [2, 3]
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -213,3 +253,24 @@ def test_check_says_what_would_change(server: PrefectServer, merchant: Path) -> 
     assert check("--work-pool", "hands")["sweep/sweep-east"] == ("changed", ["schedule"])
     with pytest.raises(ConfigError, match=r"4 of these deployments belong to the work pool hands"):
         asyncio.run(up.not_in_pools(settings))
+
+
+def test_a_worker_that_comes_late_sweeps_once(server: PrefectServer, merchant: Path) -> None:
+    """In a work pool nobody tidies up first: the run that begins skips the others that are past due."""
+    made = httpx.post(
+        f"{server.url}/work_pools/", json={"name": "late", "type": "process"}, timeout=60, trust_env=False
+    )
+    assert made.status_code == 201, made.text
+    asyncio.run(up.deploy_to(Settings.load(merchant), "late"))
+    body = {"deployments": {"name": {"any_": ["sweep-east"]}}}
+    wait_for(lambda: len(ask(server, "/flow_runs/filter", body)) > 2, seconds=120)
+    (deployed,) = ask(server, "/deployments/filter", body)
+    late = wait_for(lambda: long_ago(server.home / "prefect.db"))
+    asked = ask(server, f"/deployments/{deployed['id']}/create_flow_run", {}, 201)["id"]  # by a person: stays
+    command = [sys.executable, "-m", "prefect", "flow-run", "execute", late[0]]
+    env = server.environment() | {"AMENDS_CONFIG": str(merchant)}
+    subprocess.run(command, env=env, cwd=merchant, capture_output=True, timeout=120, check=False)
+    runs = {one["id"]: one["state"]["name"] for one in ask(server, "/flow_runs/filter", body)}
+    assert runs[late[0]] == "Completed"
+    assert {runs[id_] for id_ in late[1:]} == {"Skipped"}
+    assert runs[asked] in ("Scheduled", "Late")

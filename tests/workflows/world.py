@@ -84,10 +84,10 @@ def make_world(box: SandboxProcess, folder: Path) -> World:
     return World(box, folder, box.control.clock())
 
 
-def ask(server: PrefectServer, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(server: PrefectServer, path: str, body: dict[str, Any] | None = None, status: int = 200) -> Any:
     """What the server answers to a POST."""
     answer = httpx.post(server.url + path, json=body or {}, timeout=60, trust_env=False)
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code == status, answer.text
     return answer.json()
 
 

@@ -15,6 +15,7 @@ from amends.steps.sweep import Summary
 from amends.workflows import artifacts, events
 from amends.workflows.approve_runs import ask_people
 from amends.workflows.faults import told
+from amends.workflows.missed import skip_others
 from amends.workflows.opening import opened_ledger, opened_shop, read_settings
 from amends.workflows.taskruns import run_intake, run_step
 from amends.workflows.worklists import counts_text
@@ -54,6 +55,7 @@ async def sweep(shop: str, config: str | None = None, now: datetime | None = Non
     async with told():
         settings = read_settings(config)
         settings.shop(shop)  # a wrong name shows before anything is opened
+        await skip_others()
         async with opened_ledger(settings) as ledger, opened_shop(settings, shop, ledger, now) as live:
             began = live.clock.now()
             summary = await steps.sweep(live, run=run_step, take=run_intake)

@@ -15,9 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +126,7 @@ class RunnerProcess:
 async def _serve(settings: Settings, limit: int, alone: bool) -> None:
     from prefect.runner import Runner
 
+    from amends.workflows.missed import tidy
     from amends.workflows.serve import deployments
 
     await register_blocks()
@@ -152,48 +152,6 @@ async def register_blocks() -> None:
 
         for block in BLOCKS:
             await _awaited(block.register_type_and_schema())
-
-
-async def tidy(names: Sequence[str], *, alone: bool) -> None:
-    """Catch up once: of the sweeps that were missed, the newest of each deployment runs and the others are skipped.
-
-    `alone`: nobody else runs these deployments, so runs that are said to be running were killed with their machine.
-    """
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter
-    from prefect.client.schemas.objects import StateType
-    from prefect.states import Cancelled, Crashed
-
-    def which(*types: StateType) -> FlowRunFilter:
-        return FlowRunFilter.model_validate({"state": {"type": {"any_": list(types)}}})
-
-    there = DeploymentFilter(name=DeploymentFilterName(any_=list(names)))
-    async with get_client() as client:
-        if alone:
-            for run in await client.read_flow_runs(
-                deployment_filter=there, flow_run_filter=which(StateType.RUNNING, StateType.PENDING)
-            ):
-                gone: Any = Crashed(
-                    message="its process was gone when amends started; the next sweep settles it"
-                )
-                await client.set_flow_run_state(run.id, gone, force=True)
-        found = await client.read_flow_runs(
-            deployment_filter=there, flow_run_filter=which(StateType.SCHEDULED)
-        )
-        for id_ in missed(found, datetime.now(UTC)):
-            skipped: Any = Cancelled(name="Skipped", message="missed; one later sweep does its work")
-            await client.set_flow_run_state(id_, skipped, force=True)
-
-
-def missed(runs: Sequence[Any], now: datetime) -> list[Any]:
-    """The ids of scheduled runs that are past due, but for the newest of each deployment."""
-    late: dict[Any, list[Any]] = {}
-    for run in runs:
-        if run.auto_scheduled and run.expected_start_time is not None and run.expected_start_time < now:
-            late.setdefault(run.deployment_id, []).append(run)
-    return [
-        run.id for some in late.values() for run in sorted(some, key=lambda one: one.expected_start_time)[:-1]
-    ]
 
 
 def _end_with(parent: int) -> None:
