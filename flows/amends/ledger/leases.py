@@ -36,6 +36,20 @@ def real_ticks() -> int:
     return time.time_ns() // 1000
 
 
+def steady() -> float:
+    """Seconds by a clock of this machine that is never set, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def last_send() -> float:
+    """Until when a worker that prolongs its leases now may begin to send for these cases, by `steady`.
+
+    Half a lease is left then for requests under way and for clocks that differ. Whoever was stopped for longer does
+    not send any more: another worker may have looked, found nothing, and sent.
+    """
+    return steady() + LEASE.total_seconds() / 2
+
+
 def take_shop(tx: Tx, shop: str, owner: str) -> int | None:
     """The epoch of a new lease on the shop; None where another living owner has it."""
     free_dead(tx)

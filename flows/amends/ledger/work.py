@@ -219,7 +219,10 @@ def _allow(tx: Tx, item: Plan, fresh: bool, now: datetime) -> Refusal | None:
 
 
 def mark_sent(tx: Tx, claims: Sequence[Claim], keys: dict[int, list[str]], now: datetime) -> set[int]:
-    """Move a window's effects to `sent`; answers with the cases that may go out: leased still, and not held."""
+    """Move a window's effects to `sent`; answers with the cases that may go out: leased still, and not held.
+
+    Their leases begin anew: see `leases.last_send`.
+    """
     state = _leased(tx, claims)
     blocks = holds.current(tx, claims[0].shop) if claims else []
     stored = effects.by_key(tx, [key for case in keys.values() for key in case])
@@ -229,6 +232,8 @@ def mark_sent(tx: Tx, claims: Sequence[Claim], keys: dict[int, list[str]], now: 
         if item.id in state and not any(h.bears_on(item.shop, step) for h in blocks for step in steps):
             ready.add(item.id)
     effects.mark_sent(tx, [key for case in sorted(ready) for key in keys[case]], now)
+    if ready:
+        tx.execute(update(cases).where(cases.c.id.in_(sorted(ready))).values(lease_until=leases.lease_end()))
     return ready
 
 

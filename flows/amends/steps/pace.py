@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import iscoroutinefunction
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 from amends.errors import PlatformError, Throttled, TimedOut, Unavailable, Unreachable
 from amends.hooks.protocols import Channel, Clock, Connector, Desk
-from amends.ledger import Ledger, quotas
+from amends.ledger import Ledger, leases, quotas
 from amends.ledger.leases import LEASE, real_ticks
 from amends.ledger.quotas import Grant, Quota
 from amends.ledger.schema import ticks
@@ -34,6 +35,8 @@ More than the steps' own patience, so that a pause that one call waits for is wa
 FRESH = 0.25
 """Seconds after which what the ledger says about pauses is read again."""
 _DOWN = (Unavailable, TimedOut, Unreachable)
+CALL_BEFORE: ContextVar[float] = ContextVar("call_before", default=float("inf"))
+"""When a call must have begun, by `leases.steady`: set by whoever sends under a lease, looked at when its turn has come."""
 PER_CASE = 6
 """Calls that a case may need between two transactions, rather more than fewer."""
 _UNASKED = 0.5
@@ -94,6 +97,9 @@ class Pace:
         if lane is None:
             lane = self._lanes[name] = self._make(name)
         probe = await lane.turn()
+        if leases.steady() > CALL_BEFORE.get():
+            lane.gave_up(probe)
+            raise Unreachable(f"{name}: the lease was running out before this could be sent")
         try:
             answer = await work()
         except Throttled as error:
