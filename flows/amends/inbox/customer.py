@@ -36,6 +36,12 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  
 log = logging.getLogger("amends.inbox")
 
 
+FIELDS = {
+    "error-empty": "date", "error-date": "date", "error-remedy": "remedy", "error-long": "words", "error-sure": "sure",
+}  # fmt: skip
+"""Where on the form each mistake was made."""
+
+
 class Wake(Protocol):
     """Told after commit which cases are due at once."""
 
@@ -122,11 +128,8 @@ class CustomerPage:
             if not written and after.standing is Standing.OPEN:
                 raise Wrong("error-shipped")  # they left between our two looks
         except Wrong as wrong:
-            error, opened = t(wrong.name, **wrong.values), form.get("answer", "")
-            words = form.get("words", "")[: pages.MOST_WORDS]
-            return pages.offer_page(
-                shop, seen, situation, allowed, t, error=error, opened=opened, words=words
-            )
+            mistake = pages.Mistake(t(wrong.name, **wrong.values), FIELDS.get(wrong.name, ""), form)
+            return pages.offer_page(shop, seen, situation, allowed, t, mistake)
         if not written:
             return pages.standing_page(shop, after, t, again=True)
         log.info("case %s: answered on the page", ticket.case)

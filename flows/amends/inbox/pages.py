@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -79,20 +81,33 @@ def zone_of(shop: Shop, seen: Seen) -> ZoneInfo:
         return shop.settings.shop(shop.name).zone
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What was wrong with the last try, in which field, and what was given: nobody fills a form in twice."""
+
+    told: str = ""
+    place: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
+
+
 def offer_page(
-    shop: Shop, seen: Seen, now: Now, choices: Choices, t: Words, *, error: str = "", opened: str = "", words: str = ""
-) -> HTMLResponse:  # fmt: skip
-    """The offer and the four answers to it; with an error, what was wrong with the last try (422)."""
+    shop: Shop, seen: Seen, now: Now, choices: Choices, t: Words, mistake: Mistake | None = None
+) -> HTMLResponse:
+    """The offer and the four answers to it; with a mistake, what was wrong with the last try (422)."""
     case, round_ = now.case, seen.round
     if round_ is None:
         raise ValueError("there is no offer to show")
+    mistake = mistake or Mistake()
     zone = zone_of(shop, seen)
     reply_by = round_.reply_by or round_.offer.reply_by
     values = {
         "heading": t("order", order=masked(case.number)),
-        "error": error,
-        "opened": opened,
-        "words": words,
+        "error": mistake.told,
+        "wrong": mistake.place,
+        "opened": mistake.given.get("answer", ""),
+        "words": mistake.given.get("words", "")[:MOST_WORDS],
+        "date": mistake.given.get("date", "")[:10],
+        "chosen": mistake.given.get("remedy", ""),
         "happened": _happened(now, t, zone),
         "cause": t(f"cause-{round_.offer.cause if round_.offer.cause in _CAUSES else 'unknown'}"),
         "remedy": remedy_words(round_.offer.remedy, t.language, shop.template_dirs),
@@ -109,7 +124,7 @@ def offer_page(
         "amount": shown_money(case.order.amount, t.language) if case.order else "",
         "most": MOST_WORDS,
     }
-    return _respond("offer.html.j2", t, 422 if error else 200, shop=shop.name, **values)
+    return _respond("offer.html.j2", t, 422 if mistake.told else 200, shop=shop.name, **values)
 
 
 def standing_page(shop: Shop | None, seen: Seen, t: Words, *, again: bool = False) -> HTMLResponse:

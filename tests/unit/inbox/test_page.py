@@ -183,6 +183,30 @@ async def test_a_form_that_makes_no_sense(name: str) -> None:
         assert (await inbox.browser.post(inbox.url, data={"answer": "accept"})).status_code == 303
 
 
+async def test_what_was_given_is_still_there_and_the_mistake_is_marked() -> None:
+    async with house(playbook={"rounds": 2}) as inbox:
+        inbox.shop.policy.offer = agreeing()
+        form = {"answer": "counter", "date": "2029-01-01", "remedy": "store-credit", "words": "<soon>"}
+        tried = await inbox.browser.post(inbox.url, data=form)
+        assert tried.status_code == 422
+        assert "<title>That could not be sent: " in tried.text and "&lt;soon&gt;</textarea>" in tried.text
+        fields = {one.get("id") or one.get("value"): one for one in Page(tried.text).named("input")}
+        date, credit = fields["date"], fields["store-credit"]
+        assert (date["value"], date["aria-invalid"], date["aria-describedby"]) == (
+            "2029-01-01",
+            "true",
+            "error",
+        )
+        assert "checked" in credit and "aria-invalid" not in credit
+        (alert,) = [one for one in Page(tried.text).named("section") if one.get("id") == "error"]
+        assert "autofocus" in alert, "whoever does not see the page hears of it first"
+        unticked = await inbox.browser.post(inbox.url, data={"answer": "cancel"})
+        (box,) = [one for one in Page(unticked.text).named("input") if one["name"] == "sure"]
+        assert box["aria-describedby"] == "error"
+        fresh = Page((await inbox.browser.get(inbox.url)).text)
+        assert not [one for _, one in fresh.tags if "aria-invalid" in one or "autofocus" in one]
+
+
 BODIES = {
     "json": (b'{"answer": "accept"}', "application/json", 415),
     "no type": (b"answer=accept", "", 415),
