@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +31,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import StaticPool
 
-from amends.errors import LedgerError, LedgerNewer
+from amends.errors import LedgerCorrupt, LedgerError, LedgerNewer
 from amends.ledger.pool import Pool
 from amends.ledger.schema import REVISION, meta
-from amends.ledger.troubles import BUSY, no_place, translated
+from amends.ledger.troubles import BUSY, no_place, ours, translated
 from amends.ledger.vault import Vault
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_EMPTIED = (
+    "Stop all workers and restore the last backup: a ledger begun anew would write to every customer again. "
+    "If there never was anything in it, remove the file."
+)
 
 
 class Tx:
@@ -141,8 +147,16 @@ class Ledger:
         return self._thread.submit(self._once, work, args, kwargs)
 
     def _once(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
-        with translated(self.where), self._sqlite().connect() as conn, conn.begin():
-            return work(Tx(conn, self.vault), *args, **kwargs)
+        with translated(self.where), self._sqlite().connect() as conn:
+            try:
+                with conn.begin():
+                    return work(Tx(conn, self.vault), *args, **kwargs)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # Rows that nobody wrote: a page that is another's reads without complaint.
+                driver: Any = conn.connection.driver_connection
+                if driver.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                    raise LedgerCorrupt(f"{self.where} is damaged: its pages are not in order") from error
+                raise
 
     def _sqlite(self) -> Engine:
         with self._guard:
@@ -168,8 +182,9 @@ def _sqlite_engine(path: str) -> Engine:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             if not Path(path).exists():
-                with contextlib.suppress(FileExistsError):
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                _make_file(Path(path))
+            elif Path(path).is_file() and not Path(path).stat().st_size:
+                raise LedgerCorrupt(f"{path} is empty: what was in it is gone", hint=_EMPTIED)
         except OSError as error:
             raise no_place(path) from error
     engine = create_engine(
@@ -194,6 +209,22 @@ def _sqlite_engine(path: str) -> Engine:
         conn.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _make_file(path: Path) -> None:
+    """A new database, for its owner only. It is never seen empty, so that an emptied one is told from a new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(fresh)) as connection:
+            connection.execute(f"PRAGMA application_id={int.from_bytes(b'amds', 'big')}")
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(fresh, path)
+    except sqlite3.Error as error:
+        raise ours(error, str(path)) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+        fresh.with_name(f"{fresh.name}-journal").unlink(missing_ok=True)
 
 
 def _revision(tx: Tx) -> str | None:

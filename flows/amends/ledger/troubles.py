@@ -46,6 +46,11 @@ def ours(error: Exception, where: str) -> LedgerError:
         return LedgerFull(f"no room left on the disk of {where}; the last transaction was rolled back")
     if not state and "could not decode" in what:  # the driver would show what it could not read
         return LedgerCorrupt(f"{where} is damaged: a text in it is none any more")
+    if not state and "disk i/o error" in what:
+        return LedgerError(
+            f"the disk of {where} failed; the last transaction was rolled back",
+            hint="Look at the disk and its limits (`dmesg`, `ulimit -f`), then run again; nothing was lost.",
+        )
     if state[:2] == "XX" or (
         not state and any(word in what for word in ("malformed", "not a database", "corrupt"))
     ):
