@@ -98,6 +98,11 @@ def _child(job: dict[str, Any], log: str) -> int:
     return 0
 
 
+def _tell(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     from tests.crash import worker
 
@@ -114,16 +119,14 @@ def main() -> None:
         if pid == 0:
             os._exit(_child(asked["job"], asked["log"]))
         handle = os.pidfd_open(pid)
-        print(json.dumps({"pid": pid}), flush=True)
+        _tell({"pid": pid})
         if not select.select([handle], [], [], asked["kill_after"])[0]:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         _, status, used = os.wait4(pid, 0)
         os.close(handle)
         lived, cpu = time.monotonic() - began, used.ru_utime + used.ru_stime
-        print(
-            json.dumps({"code": os.waitstatus_to_exitcode(status), "seconds": lived, "cpu": cpu}), flush=True
-        )
+        _tell({"code": os.waitstatus_to_exitcode(status), "seconds": lived, "cpu": cpu})
 
 
 if __name__ == "__main__":

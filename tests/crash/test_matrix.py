@@ -6,6 +6,7 @@ unknowns are quarantined and settled by a person who looks.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,9 +132,9 @@ def test_zz_the_whole_matrix_was_gone_through(capsys: pytest.CaptureFixture[str]
     if _total["cells"] < len(FAULTS):
         pytest.skip("only a part of the matrix was run")
     with capsys.disabled():
-        print(
+        sys.stdout.write(
             f"\ncrash matrix: {_total['cells']} kills ({len(CELLS)} points and classes, {len(FAULTS)} faults), "
-            f"{_total['duplicates']} duplicates, {_total['quarantined']} unknowns quarantined"
+            f"{_total['duplicates']} duplicates, {_total['quarantined']} unknowns quarantined\n"
         )
     assert _total["duplicates"] == 0
     if _total["cells"] == len(CELLS) * len(FAULTS):

@@ -6,6 +6,7 @@ A sweep is recorded once, operation by operation; then every state that its disk
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def troubles(life: Life, folder: Path, *, enough: int = 20, seed: int = SEED) ->
         except sqlite3.Error as error:
             found.append(f"{where}: {error}")
             continue
-        allowed = {content_ for content_ in life.contents[max(0, before - 1) : before + 1]}
+        allowed = set(life.contents[max(0, before - 1) : before + 1])
         if before and content not in allowed:
             found.append(f"{where}: neither the state before transaction {before + 1} nor after it")
         for key, left in life.sent.items():
@@ -131,9 +132,9 @@ async def test_a_power_cut_leaves_the_state_before_or_after(
     assert len(life.sent) >= 3, "messages and a remedy left"
     looked, found = troubles(life, tmp_path)
     with capsys.disabled():
-        print(
+        sys.stdout.write(
             f"\npower cuts: {len(life.recording.ops)} operations, {len(life.commits)} transactions, "
-            f"{len(life.sent)} acts that left, {looked} states that a disk may be left in: {len(found)} wrong"
+            f"{len(life.sent)} acts that left, {looked} states that a disk may be left in: {len(found)} wrong\n"
         )
     assert not found, "\n".join(found)
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from tests.crash.disk import Disk, Op
 
 from amends import ConnectorSpec, hookimpl
 from amends import http as platform_http
@@ -38,7 +39,6 @@ from amends.steps.shop import Shop
 from amends.steps.sweep import sweep
 from amends.testing.journal import Entry
 from amends.testing.webhooks import sign
-from tests.crash.disk import Disk, Op
 
 KEY = bytes(range(32))
 SECRET = "sandbox"
@@ -53,8 +53,9 @@ def prepare() -> None:
     platform_http._certificates()
     platform_http.TIMEOUT = SILENCE
     import aiosqlite  # noqa: F401  # as the rest: imported once, not by each worker
-    import amends_sandbox.connector
     import httpx_aiohttp  # noqa: F401
+
+    import amends_sandbox.connector
 
     spec = _ready["registry"].connector("sandbox")
     blind = replace(spec, operations={**spec.operations, "message": Operation.blind()})
