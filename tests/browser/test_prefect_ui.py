@@ -29,6 +29,7 @@ late_over = "0h"
 remedy = {{ kind = "coupon", percent = 2 }}
 
 [approvers.lin]
+code = {{ file = "{folder}/wang.txt" }}
 [approvers.wang]
 code = {{ file = "{folder}/wang.txt" }}
 
