@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from amends.cases.rules import (
         RuleName as RuleName,
     )
+    from amends.clock import clock_off as clock_off
     from amends.errors import (
         AmendsError as AmendsError,
     )
@@ -188,9 +189,15 @@ if TYPE_CHECKING:
     from amends.http import Http as Http
     from amends.http import parse as parse
     from amends.http import raise_for as raise_for
+    from amends.http import retry_after as retry_after
+    from amends.shapes import Address as Address
+    from amends.shapes import text_with as text_with
+    from amends.windows import Polling as Polling
+    from amends.windows import Window as Window
 
 
 _FROM = {
+    "amends.clock": ("clock_off",),
     "amends.cases.durations": ("Duration",),
     "amends.cases.facts": ("Answer", "Fact", "Outcome", "Step"),
     "amends.cases.lateness": ("Lateness", "State", "contradictions", "judge", "shipped_at"),
@@ -213,7 +220,9 @@ _FROM = {
         "Reply", "ReplyPage", "Ruling",
     ),
     "amends.hooks.specs": ("ChannelSpec", "ConnectorSpec", "Operation", "PolicySpec"),
-    "amends.http": ("Http", "parse", "raise_for"),
+    "amends.http": ("Http", "parse", "raise_for", "retry_after"),
+    "amends.shapes": ("Address", "text_with"),
+    "amends.windows": ("Polling", "Window"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

@@ -24,6 +24,7 @@ from amends import (
     Rejected,
     Unavailable,
     Unsupported,
+    clock_off,
     raise_for,
 )
 from amends_aliyun_sms.config import AliyunSmsConfig, Wording
@@ -94,14 +95,18 @@ class AliyunSms:
         if not isinstance(request, Message):
             raise Unsupported(f"{WHO}: only messages are sent here")
         phone, now = _phone(request), self._clock.now()
-        if request.reply_by is not None and now - request.reply_by > timedelta(days=KEPT - 2):
-            # Sent before the answer was due, so perhaps on a day that is no longer shown.
+        sent = request.sent_at or request.reply_by  # before the answer was due, at the latest
+        if sent is not None and now - sent > timedelta(days=KEPT - 2):
+            # Perhaps on a day that is no longer shown.
             raise Unavailable(
                 f"{WHO}: Aliyun shows the last {KEPT} days only; this message may be older",
                 hint="Look for it in Aliyun's console.",
             )
         today = now.astimezone(_CHINA).date()
-        days = [today - timedelta(days=back) for back in range(KEPT)]
+        kept = KEPT
+        if request.sent_at is not None:  # and a day more, for a clock that was off
+            kept = min(KEPT, (today - request.sent_at.astimezone(_CHINA).date()).days + 2)
+        days = [today - timedelta(days=back) for back in range(kept)]
         # Nearly always it was today or yesterday; the rest is looked through to prove that it is absent.
         for first, last in ((0, 2), *((at, at + _ROUND) for at in range(2, KEPT, _ROUND))):
             found = await asyncio.gather(
@@ -135,12 +140,12 @@ class AliyunSms:
                 raise BadAnswer(f"{WHO}: TotalCount is {total}, but only {seen} details are shown")
 
     async def _call(self, action: str, asked: Mapping[str, str]) -> dict[str, Any]:
-        query = encoded(asked)
+        query, now = encoded(asked), self._clock.now()
         headers = {
             "host": self._config.endpoint,
             "x-acs-action": action,
             "x-acs-content-sha256": EMPTY,
-            "x-acs-date": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
+            "x-acs-date": f"{now:%Y-%m-%dT%H:%M:%SZ}",
             "x-acs-signature-nonce": secrets.token_hex(16),
             "x-acs-version": VERSION,
         }
@@ -150,7 +155,8 @@ class AliyunSms:
         )
         url = f"https://{self._config.endpoint}/?{query}"
         sent = {**headers, "Authorization": signed, "Accept": "application/json"}
-        return _answer(await self._http.send("POST", url, headers=sent))
+        response = await self._http.send("POST", url, headers=sent)
+        return _answer(response, off=clock_off(response.headers, now))
 
     def _filled(self, wording: Wording, request: Message) -> dict[str, str]:
         known = {"order": request.order, "reply_url": request.reply_url, **request.parameters}
@@ -174,16 +180,15 @@ def _phone(request: Message) -> str:
     return phone
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
+def _answer(response: httpx.Response, *, off: timedelta) -> dict[str, Any]:
     try:
         answer = json.loads(response.content)
     except ValueError:
         answer = None
     if isinstance(answer, dict):
         code = answer.get("Code")
-        error = (
-            fault(str(code), str(answer.get("Message", "")), status=response.status_code) if code else None
-        )
+        said, status = str(answer.get("Message", "")), response.status_code
+        error = fault(str(code), said, status=status, off=off) if code else None
         if error is not None:
             raise error
     raise_for(response, who=WHO)

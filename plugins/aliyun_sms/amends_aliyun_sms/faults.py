@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from amends import AuthFailed, NotAllowed, PlatformError, Rejected, RiskControl, Throttled, Unavailable
 
@@ -61,8 +62,8 @@ _LIMITS = ((("分钟", "minute"), 60.0), (("小时", "hour"), 3600.0))
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,79}")
 
 
-def fault(code: str, message: str, *, status: int) -> PlatformError | None:
-    """Our error for a code of Aliyun's; None where the HTTP status alone must tell.
+def fault(code: str, message: str, *, status: int, off: timedelta = timedelta()) -> PlatformError | None:
+    """Our error for a code of Aliyun's; None where the HTTP status alone must tell. `off`: our clock, ahead of theirs.
 
     Of `message` only the word for the limit is used: the rest may repeat what we sent.
     """
@@ -76,6 +77,8 @@ def fault(code: str, message: str, *, status: int) -> PlatformError | None:
         return Rejected(said, hint="This number has had as many messages as Aliyun allows for a day.")
     if code in CODES:
         kind, hint = CODES[code]
+        if CODES[code] is _CLOCK and off:
+            said += f": this machine's clock is {off.total_seconds() / 60:+.0f} minutes off"
         return kind(said, hint=hint or None)
     if code.startswith("isp."):  # Aliyun's own trouble, as against isv: ours
         return Unavailable(said)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from amends import (
@@ -25,6 +24,7 @@ from amends import (
     Rejected,
     Throttled,
     Unavailable,
+    clock_off,
 )
 from amends_pinduoduo.faults import RELEASE, error_from
 from amends_pinduoduo.fields import bad, when
@@ -150,11 +150,7 @@ class Router:
         """A refused signature or parameter may really be a wrong clock: the answer's date tells."""
         if error.context.get("error_code") not in _CLOCK_CODES:
             return error
-        try:
-            theirs = parsedate_to_datetime(response.headers.get("date", ""))
-        except (TypeError, ValueError):
-            return error
-        off = self._clock.now() + self._ahead - theirs
+        off = clock_off(response.headers, self._clock.now() + self._ahead)
         if abs(off) < _TOLERANCE:
             return error
         minutes = round(off.total_seconds() / 60)

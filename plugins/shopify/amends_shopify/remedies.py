@@ -61,7 +61,7 @@ class Remedies:
                 )
                 return Receipt(ref=code) if found.codeDiscountNodeByCode else None
             case RemedyKind.GIFT:
-                return await self._find_gift_card(request.key)
+                return await self._find_gift_card(request)
             case RemedyKind.REFUND:
                 return _find_refund(await self._money(request.order), request.key)
         raise Unsupported(f"shopify: whether a {request.remedy.kind} was given cannot be seen")
@@ -131,9 +131,11 @@ class Remedies:
         payload = await self._admin.change("CreateGiftCard", "giftCardCreate", {"card": card})
         return Receipt(ref=_ref(payload, "giftCard"))
 
-    async def _find_gift_card(self, key: str) -> Receipt | None:
-        since = (self._clock.now() - _CARDS_BACK).isoformat()
-        asked: dict[str, Any] = {"query": f"created_at:>='{since}'", "after": None}
+    async def _find_gift_card(self, request: Grant) -> Receipt | None:
+        key, since = request.key, self._clock.now() - _CARDS_BACK
+        if request.sent_at is not None:  # an hour for a clock that was off
+            since = max(since, request.sent_at - timedelta(hours=1))
+        asked: dict[str, Any] = {"query": f"created_at:>='{since.isoformat()}'", "after": None}
         for _ in range(_CARD_PAGES):
             page = read(GiftCards, await self._admin.run("GiftCards", asked), what="gift cards").giftCards
             for card in page.nodes:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from amends import Duration
+from amends import Address, Duration, Polling, text_with
 
 
-class VendureConfig(BaseModel):
+class VendureConfig(Polling):
     """One Vendure shop: an administrator with ReadOrder, UpdateOrder, ReadPromotion and CreatePromotion.
 
     Vendure has no ship-by. It is the time of the order plus `ship_within`; without that, what the rules say.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(description="The Admin API's address: https://shop.example.invalid/admin-api")
+    url: Address = Field(description="The Admin API's address: https://shop.example.invalid/admin-api")
     username: str = ""
     password: SecretStr | None = None
     api_key: SecretStr | None = Field(
@@ -35,7 +33,7 @@ class VendureConfig(BaseModel):
 
     coupon_prefix: str = Field(default="SORRY-", pattern=r"^[A-Z0-9-]{0,20}$")
     coupon_valid: Duration = timedelta(days=90)
-    coupon_note: str = Field(
+    coupon_note: Annotated[str, text_with("code", "amount", "until")] = Field(
         default="Your coupon: {code}, worth {amount}, good once, until {until}.",
         description="Shown to the customer as a note; {code}, {amount}, {until}. Empty: tell them yourself.",
     )
@@ -46,35 +44,7 @@ class VendureConfig(BaseModel):
         "False where a person pays those out: it is then a request until somebody settles it.",
     )
 
-    look_back: Duration = Field(default=timedelta(days=30), description="How far the first look goes back.")
-    lag: Duration = Field(
-        default=timedelta(minutes=2), description="How far behind the clock the list is read."
-    )
-    overlap: Duration = Field(
-        default=timedelta(minutes=5), description="How much of the last window is read again."
-    )
     page_size: int = Field(default=50, ge=1, le=500)
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
-                "must be the Admin API's address, such as https://shop.example.invalid/admin-api"
-            )
-        if parts.query or parts.fragment or parts.username or parts.password:
-            raise ValueError("must be an address alone: no credentials, no `?`, no `#`")
-        return url.rstrip("/")
-
-    @field_validator("coupon_note")
-    @classmethod
-    def _fillable(cls, text: str) -> str:
-        try:
-            text.format(code="", amount="", until="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"may use {{code}}, {{amount}} and {{until}} only ({error})") from None
-        return text
 
     @model_validator(mode="after")
     def _one_way_in(self) -> VendureConfig:

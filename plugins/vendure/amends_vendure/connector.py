@@ -23,12 +23,12 @@ from amends import (
     ReplyPage,
     Tracking,
     Unsupported,
+    Window,
 )
 from amends_vendure import documents, notes, remedies
 from amends_vendure.api import Api
 from amends_vendure.config import VendureConfig
 from amends_vendure.orders import to_order
-from amends_vendure.window import Window
 
 
 class Vendure:
@@ -48,8 +48,7 @@ class Vendure:
         Vendure moves an order's `updatedAt` neither when it is placed nor when it ships. So both times are
         asked for, and a shipment is seen when the host looks again, as it does before every step.
         """
-        now = self.context.clock.now()
-        window = Window.parse(cursor, now=now, look_back=self.config.look_back).closed(now, self.config.lag)
+        window = Window.of(cursor, self.config, self.context.clock.now())
         page = window.page or 1
         rows, total = await self._page(window, page)
         pages = -(-total // self.config.page_size)
@@ -64,8 +63,7 @@ class Vendure:
         )
 
     async def _page(self, window: Window, page: int) -> tuple[list[object], int]:
-        assert window.until is not None  # noqa: S101  # only closed windows are read
-        since, until = _time(window.since), _time(window.until)
+        since, until = _time(window.since), _time(window.end)
         return await self._list(
             {
                 "filter": {

@@ -7,7 +7,6 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from amends import (
@@ -21,6 +20,7 @@ from amends import (
     Rejected,
     Throttled,
     Unavailable,
+    clock_off,
 )
 from amends_woocommerce.config import WooCommerceConfig
 from amends_woocommerce.oauth import signed
@@ -104,7 +104,7 @@ class Api:
             options["json"] = body
         response = await self.http.send(method, url, **options)
         if response.status_code >= 300:
-            skew = _skew(response, now.timestamp()) if self.config.oauth1 else 0.0
+            skew = clock_off(response.headers, now).total_seconds() if self.config.oauth1 else 0.0
             raise refusal(response, self.who, skew=skew)
         return response
 
@@ -177,11 +177,3 @@ def _told(response: httpx.Response) -> tuple[str, str, bool]:
 def _seconds(response: httpx.Response) -> float | None:
     value = response.headers.get("retry-after", "")
     return float(value) if value.isdigit() else None
-
-
-def _skew(response: httpx.Response, now: float) -> float:
-    """How far our clock is ahead of the shop's, by the `Date` of its answer; 0 where it tells none."""
-    try:
-        return now - parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError):
-        return 0.0

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from amends import Duration, OrderStatus
+from amends import Address, Duration, OrderStatus, Polling, text_with
 
 
-class WooCommerceConfig(BaseModel):
+class WooCommerceConfig(Polling):
     """One WooCommerce shop. The API key needs Read/Write rights and a user who may manage the shop.
 
     WooCommerce has no ship-by of its own. It is, in this order: the date in the order's `ship_by_meta`;
     payment plus `ship_within`; else what the rules say.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(
+    url: Address = Field(
         description="The shop's address, with its folder where it has one: https://shop.example.invalid"
     )
     consumer_key: SecretStr
@@ -51,7 +48,7 @@ class WooCommerceConfig(BaseModel):
 
     coupon_prefix: str = Field(default="sorry-", pattern=r"^[a-z0-9-]{0,20}$")
     coupon_valid: Duration = timedelta(days=90)
-    coupon_note: str = Field(
+    coupon_note: Annotated[str, text_with("code", "amount", "until")] = Field(
         default="Your coupon: {code}, worth {amount}, for you alone, once, until {until}.",
         description="Sent to the customer as a note; {code}, {amount}, {until}. Empty: tell them yourself.",
     )
@@ -60,33 +57,7 @@ class WooCommerceConfig(BaseModel):
         description="Let the payment gateway pay it back. False only records the refund: pay by hand.",
     )
 
-    look_back: Duration = Field(default=timedelta(days=30), description="How far the first look goes back.")
-    lag: Duration = Field(
-        default=timedelta(minutes=2), description="How far behind the clock the list is read."
-    )
-    overlap: Duration = Field(
-        default=timedelta(minutes=5), description="How much of the last window is read again."
-    )
     page_size: int = Field(default=100, ge=1, le=100)
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be the shop's address, such as https://shop.example.invalid")
-        if parts.query or parts.fragment or parts.username or parts.password:
-            raise ValueError("must be an address alone: no credentials, no `?`, no `#`")
-        return url.rstrip("/")
-
-    @field_validator("coupon_note")
-    @classmethod
-    def _fillable(cls, text: str) -> str:
-        try:
-            text.format(code="", amount="", until="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"may use {{code}}, {{amount}} and {{until}} only ({error})") from None
-        return text
 
     @property
     def oauth1(self) -> bool:

@@ -26,12 +26,12 @@ from amends import (
     ReplyPage,
     Tracking,
     Unsupported,
+    Window,
 )
 from amends_woocommerce import notes, remedies
 from amends_woocommerce.api import Api
 from amends_woocommerce.config import WooCommerceConfig
 from amends_woocommerce.orders import Look, to_order
-from amends_woocommerce.window import Window
 
 
 class WooCommerce:
@@ -47,8 +47,7 @@ class WooCommerce:
         return f"<WooCommerce {self.context.shop}>"
 
     async def changed_orders(self, cursor: str) -> OrderPage:
-        now = self.context.clock.now()
-        window = Window.parse(cursor, now=now, look_back=self.config.look_back).closed(now, self.config.lag)
+        window = Window.of(cursor, self.config, self.context.clock.now())
         page = window.page or 1
         rows, pages = await self._page(window, page)
         if not window.page and pages > 1:
@@ -62,11 +61,10 @@ class WooCommerce:
         )
 
     async def _page(self, window: Window, page: int) -> tuple[list[object], int]:
-        assert window.until is not None  # noqa: S101  # only closed windows are read
         query = {
             # Without a zone: WordPress compares the text as it stands with its GMT column.
             "modified_after": window.since.strftime("%Y-%m-%dT%H:%M:%S"),
-            "modified_before": window.until.strftime("%Y-%m-%dT%H:%M:%S"),
+            "modified_before": window.end.strftime("%Y-%m-%dT%H:%M:%S"),
             "dates_are_gmt": "true",
             "order": "desc",
             "page": str(page),

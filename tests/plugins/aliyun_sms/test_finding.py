@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -88,6 +89,15 @@ async def test_a_message_older_than_what_is_kept_is_never_called_absent(account:
     with pytest.raises(Unavailable, match="30 days"):
         await account.channel().find(message(reply_by=NOW - timedelta(days=29)))
     assert not account.sent
+
+
+async def test_what_was_sent_lately_is_looked_for_in_few_days(account: Account) -> None:
+    """The host knows when it was first sent: absence is proven by the days since then."""
+    sent = message(sent_at=NOW - timedelta(days=3))
+    assert await account.channel().find(sent) is None
+    asked = sorted(request.url.params["SendDate"] for request in account.sent)
+    first = (NOW - timedelta(days=4)).astimezone(ZoneInfo("Asia/Shanghai"))
+    assert asked[0] == f"{first:%Y%m%d}" and len(asked) == 5
 
 
 async def test_only_messages_are_looked_for(account: Account) -> None:
