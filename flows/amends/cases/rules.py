@@ -139,6 +139,7 @@ class RuleBook:
         self.platform = platform
         self._overrides: Mapping[RuleName, tuple[Rule, ...]] = _by_name(overrides)
         self._rules = _by_name(rule for rule in rules if not platform or rule.platform == platform)
+        self._of_day: dict[tuple[RuleName, date, bool], tuple[list[Rule], ...]] = {}
 
     def all(
         self, name: RuleName, *, on: date, order: Order | None = None, special: bool = False
@@ -147,20 +148,16 @@ class RuleBook:
 
         Rows marked `special` are left out unless asked for.
         """
-        for rows in (self._overrides, self._rules):
-            found = [
-                rule
-                for rule in rows.get(name, ())
-                if rule.valid_on(on)
-                and rule.confidence is not Confidence.DISCARD
-                and (special or not rule.special)
-                and (order is None or rule.applies_to(order))
-            ]
+        of_day = self._of_day.get((name, on, special))
+        if of_day is None:
+            if len(self._of_day) >= _DAYS:
+                self._of_day.clear()
+            of_day = tuple(_valid(rows.get(name, ()), on, special) for rows in (self._overrides, self._rules))
+            self._of_day[name, on, special] = of_day
+        for rows in of_day:
+            found = [rule for rule in rows if order is None or rule.applies_to(order)]
             if found:
-                return sorted(
-                    found,
-                    key=lambda r: (r.tag is None, -r.confidence.rank, -(r.since or date.min).toordinal()),
-                )
+                return found
         return []
 
     def best(self, name: RuleName, *, on: date, order: Order | None = None) -> Rule | None:
@@ -198,6 +195,22 @@ class RuleBook:
         """What an unanswered notice of that kind means, where a rule says."""
         rows = self.all(RuleName.SILENCE, on=on)
         return next((r for r in rows if r.notice == notice), next((r for r in rows if not r.notice), None))
+
+
+_DAYS = 4096
+"""Looked-up days that a book remembers: cases ask for the same few again and again."""
+
+
+def _valid(rows: Iterable[Rule], on: date, special: bool) -> list[Rule]:
+    """Those that hold on that day, best first."""
+    found = [
+        rule
+        for rule in rows
+        if rule.valid_on(on) and rule.confidence is not Confidence.DISCARD and (special or not rule.special)
+    ]
+    return sorted(
+        found, key=lambda r: (r.tag is None, -r.confidence.rank, -(r.since or date.min).toordinal())
+    )
 
 
 def _by_name(rules: Iterable[Rule]) -> dict[RuleName, tuple[Rule, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from amends.cases import facts as f
-from amends.cases.lateness import State
+from amends.cases.lateness import Lateness, State
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
 from amends.cases.orders import AfterSales, Order
@@ -132,6 +132,10 @@ class Snapshot:
     pending: tuple[Pending, ...] = ()
     blocked: str = ""  # the shop's or step's hold that bears on this case
     outdated: bool = False  # the watch has seen the order since, changed
+    judged: tuple[tuple[object, ...], Lateness, datetime | None] | None = field(
+        default=None, compare=False, repr=False
+    )
+    """How late the order is, last worked out for these: deciding asks several times for the same moment."""
 
     @property
     def last(self) -> Round | None:

@@ -106,10 +106,14 @@ def look(case: Snapshot, at: datetime, terms: Terms) -> Now:
     """Put a snapshot at a time: its lateness is judged by what counts now, the agreed date included."""
     if case.order is None:
         return Now(case, at, terms, None, None)
-    warn = terms.playbook.at_risk_before
-    lateness = judge(case.order, now=at, rules=terms.rules, warn=warn, agreed=case.agreed)
-    pickup = terms.rules.pickup_counts((lateness.ship_by or case.order.placed_at).date())
-    return Now(case, at, terms, lateness, shipped_at(case.order, pickup=pickup))
+    asked = (case.order, at, case.agreed, terms.rules, terms.playbook)
+    seen = case.judged
+    if seen is None or any(a is not b for a, b in zip(asked, seen[0], strict=True)):
+        warn = terms.playbook.at_risk_before
+        lateness = judge(case.order, now=at, rules=terms.rules, warn=warn, agreed=case.agreed)
+        pickup = terms.rules.pickup_counts((lateness.ship_by or case.order.placed_at).date())
+        seen = case.judged = (asked, lateness, shipped_at(case.order, pickup=pickup))
+    return Now(case, at, terms, seen[1], seen[2])
 
 
 class Row(NamedTuple):

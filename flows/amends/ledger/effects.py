@@ -6,13 +6,13 @@ planned → sent → confirmed | rejected | unknown (looked for later) | quarant
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from amends.cases import facts as f
 from amends.cases.money import Money
@@ -101,21 +101,28 @@ class Change:
     look_at: datetime | None = None
 
 
-def plan(tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime) -> dict[str, Effect]:
-    """Write the drafts as planned, each once: one that exists keeps its stored request and state.
+def plan(
+    tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime, *, known: Mapping[str, Effect]
+) -> dict[str, Effect]:
+    """Write the drafts as planned, each once: one that is `known` keeps its stored request and state.
 
     A rejected one certainly was not done, so planning it anew makes it `planned` again with the new request.
     """
-    there = by_key(tx, [draft.key for draft in drafts])
+    stored: dict[str, Effect] = {}
     rows, again = [], []
     for draft in drafts:
-        found = there.get(draft.key)
+        key = draft.key
+        found = stored.get(key) or known.get(key)
         if found is None:
             rows.append(row(draft, epochs[draft.case], now))
+            found = _planned(draft, key, now)
         elif found.state is EffectState.REJECTED:
-            again.append(
-                {"k": draft.key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)}
-            )
+            again.append({"k": key, "request": draft.request, "hash": _hash(draft.request), "at": ticks(now)})
+            found = replace(
+                found, state=EffectState.PLANNED, request=draft.request, planned_at=now, settled_at=None, look_at=None,
+                error="",
+            )  # fmt: skip
+        stored[key] = found
     if rows:
         tx.execute(insert(effects), rows)
     if again:
@@ -126,7 +133,7 @@ def plan(tx: Tx, drafts: Sequence[Draft], epochs: dict[int, int], now: datetime)
             ),
             again,
         )  # fmt: skip
-    return by_key(tx, [draft.key for draft in drafts])
+    return stored
 
 
 def mark_sent(tx: Tx, keys: Sequence[str], now: datetime) -> None:
@@ -135,13 +142,9 @@ def mark_sent(tx: Tx, keys: Sequence[str], now: datetime) -> None:
         return
     at = ticks(now)
     tx.execute(
-        update(effects)
-        .where(effects.c.key.in_(list(keys)), effects.c.first_sent_at.is_(None))
-        .values(first_sent_at=at)
-    )
-    tx.execute(
         update(effects).where(effects.c.key.in_(list(keys))).values(
-            state="sent", sent_at=at, attempt=effects.c.attempt + 1, look_at=None
+            state="sent", sent_at=at, attempt=effects.c.attempt + 1, look_at=None,
+            first_sent_at=func.coalesce(effects.c.first_sent_at, at),
         )
     )  # fmt: skip
 
@@ -205,6 +208,13 @@ def pending(effect: Effect) -> Pending:
     return Pending(
         effect.key, effect.step, effect.op, effect.state.value, effect.effect_class, effect.look_at
     )
+
+
+def _planned(draft: Draft, key: str, now: datetime) -> Effect:
+    return Effect(
+        key, draft.case, draft.shop, draft.number, draft.step, draft.round, draft.op, draft.kind, draft.via,
+        draft.effect_class, EffectState.PLANNED, draft.request, 0, now, None, None, None, None, "", "", draft.amount,
+    )  # fmt: skip
 
 
 def row(draft: Draft, epoch: int, now: datetime) -> dict[str, Any]:

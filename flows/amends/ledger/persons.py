@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, insert, select
 
@@ -52,7 +52,12 @@ def store(tx: Tx, values: Mapping[int, Values]) -> None:
 
 def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict[int, dict[str, bytes]]:
     """What is kept of these cases; an erased case has nothing."""
-    cipher = keys(tx, ids)
+    return _load(tx, ids, keys(tx, ids), names)
+
+
+def _load(
+    tx: Tx, ids: Sequence[int], cipher: Mapping[int, CaseKey], names: Sequence[str] | None = None
+) -> dict[int, dict[str, bytes]]:
     query = select(personal).where(personal.c.case_id.in_(list(cipher)))
     if names is not None:
         query = query.where(personal.c.name.in_(list(names)))
@@ -62,9 +67,18 @@ def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict
     return found
 
 
-def load_with_keys(tx: Tx, ids: Sequence[int]) -> tuple[dict[int, dict[str, bytes]], dict[int, CaseKey]]:
-    """What is kept of these cases, and their keys, for salted hashes."""
-    return load(tx, ids), keys(tx, ids)
+class Kept(NamedTuple):
+    """What is kept of a case, and its key, for salted hashes; no key where the case was erased."""
+
+    values: dict[str, bytes]
+    key: CaseKey | None
+
+
+def load_with_keys(tx: Tx, ids: Sequence[int]) -> dict[int, Kept]:
+    """What is kept of these cases, by case."""
+    cipher = keys(tx, ids)
+    found = _load(tx, ids, cipher)
+    return {case: Kept(found[case], cipher.get(case)) for case in ids}
 
 
 def digest(tx: Tx, case: int, value: bytes) -> str:

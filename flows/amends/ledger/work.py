@@ -5,7 +5,7 @@ An outcome under a lost lease is refused: whoever took the case over settles wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,15 +37,6 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Share:
-    """A remedy's share of the caps, taken when its offer is planned."""
-
-    round: int
-    amount: Money
-    scopes: Sequence[budgets.Scope]
-
-
-@dataclass(slots=True)
 class Yes:
     """The approval that an effect needs: used up by its plan."""
 
@@ -62,7 +53,7 @@ class Plan:
     drafts: list[effects.Draft] = field(default_factory=list)
     facts: list[chain.New] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
-    share: Share | None = None
+    share: budgets.Share | None = None
     yes: Yes | None = None
 
 
@@ -168,6 +159,7 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
     state = _leased(tx, [p.claim for p in plans])
     blocks = holds.current(tx, plans[0].claim.shop)
     known = effects.by_key(tx, [draft.key for item in plans for draft in item.drafts])
+    till = budgets.Till(tx, [item.share for item in plans if item.share is not None], now)
     answer: dict[int, dict[str, effects.Effect] | Refusal] = {}
     good: list[Plan] = []
     for item in plans:
@@ -188,16 +180,14 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
         fresh = any(
             d.key not in known or known[d.key].state is effects.EffectState.REJECTED for d in item.drafts
         )
-        together = tx.conn.begin_nested()  # its yes and its share of the caps, or neither
-        refusal = _allow(tx, item, fresh, now)
+        refusal = _allow(tx, item, till, fresh, now)
         if refusal is not None:
-            together.rollback()
             answer[claim_.id] = refusal
             continue
-        together.commit()
         good.append(item)
+    till.close()
     epochs = {item.claim.id: item.claim.epoch for item in good}
-    stored = effects.plan(tx, [draft for item in good for draft in item.drafts], epochs, now)
+    stored = effects.plan(tx, [draft for item in good for draft in item.drafts], epochs, now, known=known)
     persons.store(tx, {item.claim.id: item.texts for item in good if item.texts})
     chain.append(tx, {item.claim.id: item.facts for item in good})
     for item in good:
@@ -205,36 +195,44 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
     return answer
 
 
-def _allow(tx: Tx, item: Plan, fresh: bool, now: datetime) -> Refusal | None:
-    """Use up the yes that a plan needs and take its share of the caps; why not, where either is missing."""
+def _allow(tx: Tx, item: Plan, till: budgets.Till, fresh: bool, now: datetime) -> Refusal | None:
+    """Use up the yes that a plan needs and take its share of the caps, both or neither; why not, where one is missing."""
     case, yes, share = item.claim.id, item.yes, item.share
+    cap = till.refusal(share) if share is not None else ""
     if yes is not None and fresh:
-        if not approvals.use(tx, case, yes.what, version=yes.version, amount=yes.amount, now=now):
-            return Refusal("approval", f"no approval fits {yes.what} as it stands")
+        if cap or not approvals.use(tx, case, yes.what, version=yes.version, amount=yes.amount, now=now):
+            return (
+                Refusal("cap", cap)
+                if cap
+                else Refusal("approval", f"no approval fits {yes.what} as it stands")
+            )
+    if cap:
+        return Refusal("cap", cap)
     if share is not None:
-        cap = budgets.take(tx, case, share.round, share.amount, share.scopes, now)
-        if cap:
-            return Refusal("cap", cap)
+        till.take(share)
     return None
 
 
-def mark_sent(tx: Tx, claims: Sequence[Claim], keys: dict[int, list[str]], now: datetime) -> set[int]:
-    """Move a window's effects to `sent`; answers with the cases that may go out: leased still, and not held.
-
-    Their leases begin anew: see `leases.last_send`.
+def mark_sent(
+    tx: Tx,
+    claims: Sequence[Claim],
+    sending: Mapping[int, Sequence[effects.Effect | effects.Draft]],
+    now: datetime,
+) -> dict[int, persons.Kept]:
+    """Move a window's effects to `sent`; answers with the cases that may go out (leased still, and not held), each with
+    what is kept for its requests. Their leases begin anew: see `leases.last_send`.
     """
     state = _leased(tx, claims)
     blocks = holds.current(tx, claims[0].shop) if claims else []
-    stored = effects.by_key(tx, [key for case in keys.values() for key in case])
-    ready: set[int] = set()
+    ready = []
     for item in claims:
-        steps = {stored[key].step.value for key in keys[item.id]}
+        steps = {effect.step.value for effect in sending[item.id]}
         if item.id in state and not any(h.bears_on(item.shop, step) for h in blocks for step in steps):
-            ready.add(item.id)
-    effects.mark_sent(tx, [key for case in sorted(ready) for key in keys[case]], now)
+            ready.append(item.id)
+    effects.mark_sent(tx, [effect.key for case in sorted(ready) for effect in sending[case]], now)
     if ready:
         tx.execute(update(cases).where(cases.c.id.in_(sorted(ready))).values(lease_until=leases.lease_end()))
-    return ready
+    return persons.load_with_keys(tx, sorted(ready))
 
 
 def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list[f.Fact]], set[int]]:

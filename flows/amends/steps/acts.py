@@ -169,7 +169,12 @@ def _ripe(turn: Turn, effect: Effect) -> bool:
 
 
 async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
-    """All acts of a case go in the same window, so that a window's outcome frees whole cases."""
+    """All acts of a case go in the same window, so that a window's outcome frees whole cases.
+
+    While one window's outcomes are written, the next one is on its way.
+    """
+    if not acts:
+        return []
     windows: list[list[Act]] = [[]]
     by_case: dict[int, list[Act]] = {}
     for act in acts:
@@ -178,40 +183,42 @@ async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Tu
         if len(windows[-1]) + len(case) > WINDOW and windows[-1]:
             windows.append([])
         windows[-1].extend(case)
-    held: list[Turn] = []
-    for window in windows:
-        if window:
-            held += await _window(shop, window, now)
-    return held
+    if len(windows) == 1:
+        return await _window(shop, acts, now)
+    under_way = asyncio.Semaphore(shop.windows)
+
+    async def in_turn(window: list[Act]) -> list[Turn]:
+        async with under_way:
+            return await _window(shop, window, now)
+
+    done = await asyncio.gather(*map(in_turn, windows), return_exceptions=True)
+    for found in done:  # only after every window came to its end: none is left half way
+        if isinstance(found, BaseException):
+            raise found
+    return [turn for found in done if isinstance(found, list) for turn in found]
 
 
 async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
     turns = list({act.turn.claim.id: act.turn for act in acts}.values())
     sending = [act for act in acts if await _prepare(shop, act, now)]
-    keys: dict[int, list[str]] = {turn.claim.id: [] for turn in turns}
+    going: dict[int, list[Effect]] = {}
     for act in sending:
-        keys[act.turn.claim.id].append(act.effect.key)
-    going = [turn for turn in turns if keys[turn.claim.id]]
+        going.setdefault(act.turn.claim.id, []).append(act.effect)
     stopped: set[int] = set()
     if going:
         until = leases.last_send()
-        ready = await shop.ledger.run(
-            work.mark_sent, [turn.claim for turn in going], {t.claim.id: keys[t.claim.id] for t in going}, now
-        )
+        claims = [turn.claim for turn in turns if turn.claim.id in going]
+        ready = await shop.ledger.run(work.mark_sent, claims, going, now)
         crashpoint("after-sent")
-        stopped = {
-            turn.claim.id for turn in going
-        } - ready  # lost or held: nothing was sent, its effects stay planned
+        stopped = set(going) - set(ready)  # lost or held: nothing was sent, its effects stay planned
         acts = [act for act in acts if act.turn.claim.id not in stopped]
         sending = [act for act in sending if act.turn.claim.id in ready]
-        kept, cipher = await shop.ledger.run(persons.load_with_keys, sorted(ready))
-        gate = asyncio.Semaphore(shop.connector_spec.in_flight)
         await asyncio.gather(
-            *(_send(shop, act, kept.get(act.turn.claim.id, {}), gate, now, until) for act in sending)
+            *(_send(shop, act, ready[act.turn.claim.id].values, now, until) for act in sending)
         )
         crashpoint("after-send")
         for act in sending:
-            key = cipher.get(act.turn.claim.id)
+            key = ready[act.turn.claim.id].key
             if isinstance(act.request, Message) and key is not None:
                 act.digest = key.digest(act.request.text.encode())
     for act in acts:
@@ -279,9 +286,7 @@ def _target(shop: Shop, effect: Effect) -> Any:
     return shop.connector
 
 
-async def _send(
-    shop: Shop, act: Act, kept: Mapping[str, bytes], gate: asyncio.Semaphore, now: datetime, until: float
-) -> None:
+async def _send(shop: Shop, act: Act, kept: Mapping[str, bytes], now: datetime, until: float) -> None:
     effect, operation = act.effect, act.operation
     if operation.how == "by-hand":
         return
@@ -295,7 +300,7 @@ async def _send(
     # Once one attempt may have been done, no later refusal proves the contrary.
     unsure = effect.state is not EffectState.PLANNED and operation.effect == "idempotent"
     tries = 0
-    async with gate:
+    async with shop.gate:
         while True:
             tries += 1
             error = await _try(act, call)

@@ -104,13 +104,14 @@ def _goes_out(turn: Turn) -> bool:
     return turn.next is not None and turn.next.do == "step" and turn.next.step is f.Step.CONTACT
 
 
-def _left(tx: Tx, shop: Shop, turns: Sequence[Turn]) -> dict[int, Mapping[str, Money]]:
-    found: dict[int, Mapping[str, Money]] = {}
+def _left(tx: Tx, shop: Shop, turns: Sequence[Turn]) -> Mapping[int, Mapping[str, Money]]:
+    scopes = {}
     for turn in turns:
         order = turn.case.order
-        scopes = shop.scopes(turn.claim.number, order.customer, order.amount.currency) if order else []
-        found[turn.claim.id] = budgets.left(tx, scopes)
-    return found
+        scopes[turn.claim.id] = (
+            shop.scopes(turn.claim.number, order.customer, order.amount.currency) if order else []
+        )
+    return budgets.left_of(tx, scopes)
 
 
 def _known(tx: Tx, ids: Sequence[int]) -> tuple[dict[int, list[Effect]], dict[int, dict[str, bytes]]]:
@@ -276,9 +277,8 @@ def _message(shop: Shop, turn: Turn, last: Round, way: str, personal: Mapping[st
     plan = work.Plan(turn.claim, [draft], texts={text_name(draft.key): apart["texts"]})
     amount = last.offer.remedy.amount if last.offer.remedy else None
     if amount is not None:
-        plan.share = work.Share(
-            last.number, amount, shop.scopes(order.number, order.customer, amount.currency)
-        )
+        scopes = shop.scopes(order.number, order.customer, amount.currency)
+        plan.share = budgets.Share(turn.claim.id, last.number, amount, scopes)
         limit = shop.terms(turn.claim.playbook).playbook.approve.remedy_over
         if limit is not None and (amount.currency != limit.currency or amount > limit):
             plan.yes = work.Yes(f"{f.Step.CONTACT.value}:{last.number}", turn.case.version, amount)

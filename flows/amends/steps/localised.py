@@ -35,11 +35,13 @@ def locale_of(language: str) -> Locale:
     return Locale("en")
 
 
+@lru_cache(maxsize=1024)
 def shown_money(amount: Money, language: str) -> str:
     """`¥3.00`, `US$3.00`: with the currency's own decimals."""
     return format_currency(amount.decimal, amount.currency, locale=locale_of(language))
 
 
+@lru_cache(maxsize=1024)
 def shown_time(when: datetime, language: str, time_zone: str) -> str:
     """`6 March 2026, 17:00 (GMT+08:00)`: in that zone; raises `ValueError` for a naive time."""
     if when.tzinfo is None:

@@ -66,6 +66,8 @@ class Shop:
     policy_spec: PolicySpec
     owner: str = field(default_factory=leases.new_owner)
     problems: list[str] = field(default_factory=list)
+    windows: int = 2
+    """Windows of acts under way at once: one is sent while another's outcomes are written."""
     pace: Pace = field(init=False)
     _playbooks: dict[str, Playbook] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
@@ -111,6 +113,11 @@ class Shop:
             if pinned.rpartition("-")[0] == policy_spec.name:
                 shop._policies[pinned] = policy_spec.factory(policy_spec.config.model_validate_json(body))
         return shop
+
+    @cached_property
+    def gate(self) -> asyncio.Semaphore:
+        """Lets as many calls of this process through at once as the connector bears."""
+        return asyncio.Semaphore(self.connector_spec.in_flight)
 
     async def aclose(self) -> None:
         live: list[Any] = [self.connector, self.desk, *(channel for _, channel in self.channels.values())]
@@ -207,7 +214,7 @@ class Shop:
             name: (spec, paced(channel, self.pace, name)) for name, (spec, channel) in self.channels.items()
         }
 
-    @property
+    @cached_property
     def template_dirs(self) -> tuple[Path, ...]:
         return self.settings.template_dirs
 

@@ -227,6 +227,8 @@ def _plain(value: object, language: str, zone: str, folders: tuple[Path, ...]) -
 
 def _clean(text: str) -> str:
     """Without control characters and direction marks, which could make a text read otherwise than it is."""
+    if text.isascii() and text.isprintable():
+        return text
     keep = "\n\t\u200c\u200d"  # the last two join letters and emoji
     return "".join(c for c in str(text) if c in keep or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
 
@@ -288,13 +290,21 @@ class _Loader(BaseLoader):
     def _read(
         self, environment: Environment, template: str, path: Path
     ) -> tuple[str, str, Callable[[], bool]]:
+        fixed = OURS in path.parents  # ours change with the release, a merchant's at any time
         changed = path.stat().st_mtime_ns
         try:
             source = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             raise TemplateSyntaxError("cannot be read as UTF-8 text", 1, template, str(path)) from None
         _allowed(environment.parse(source, template, str(path)), template, str(path))
-        return source, str(path), lambda: path.is_file() and path.stat().st_mtime_ns == changed
+        return source, str(path), lambda: fixed or _modified(path) == changed
+
+
+def _modified(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _allowed(tree: nodes.Node, template: str, file: str, *, loop: bool = False) -> None:

@@ -32,8 +32,7 @@ TRIES = 6
 
 async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Observe these cases' orders; answers with the turns that have a step to do now."""
-    gate = asyncio.Semaphore(shop.connector_spec.in_flight)
-    seen = await asyncio.gather(*(_observe(shop, turn, gate) for turn in turns))
+    seen = await asyncio.gather(*(_observe(shop, turn) for turn in turns))
     found = [
         judged(shop, order, turn.now)
         for turn, order in zip(turns, seen, strict=True)
@@ -57,8 +56,8 @@ async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     return await write(shop, turns, keep=True)
 
 
-async def _observe(shop: Shop, turn: Turn, gate: asyncio.Semaphore) -> Order | PlatformError:
-    async with gate:
+async def _observe(shop: Shop, turn: Turn) -> Order | PlatformError:
+    async with shop.gate:
         try:
             order = await patiently(partial(shop.connector.order, turn.claim.number))
             if shop.connector_spec.operation("tracking").how == "api":

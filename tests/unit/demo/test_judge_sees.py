@@ -13,7 +13,7 @@ import pytest
 
 from amends.cases import facts as f
 from amends.demo.run import Demo
-from amends.ledger import Tx, work
+from amends.ledger import Tx, persons, work
 from amends.ledger.effects import Change, Draft, EffectState
 from amends.steps import acts, advance
 
@@ -68,10 +68,8 @@ def test_intents_after_the_act(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Nothing is written before the act, so an act without an answer leaves no trace: it is done again."""
     real = work.conclude
 
-    def mark_sent(
-        tx: Tx, claims: Sequence[work.Claim], keys: dict[int, list[str]], now: datetime
-    ) -> set[int]:
-        return {claim.id for claim in claims}
+    def mark_sent(tx: Tx, claims: Sequence[work.Claim], sending: Any, now: datetime) -> Any:
+        return persons.load_with_keys(tx, [claim.id for claim in claims])
 
     def conclude(tx: Tx, ends: Sequence[work.End], now: datetime) -> Any:
         for end in ends:

@@ -133,13 +133,13 @@ def test_a_plan_over_a_cap_is_refused_whole(ledger: Ledger) -> None:
     case = opened(ledger)["A-1"]
     held = claim(ledger)[0]
     yes = _approved(ledger, case, "contact-customer:1", yuan("6"))
-    share = work.Share(1, yuan("6"), CAPS)
+    share = budgets.Share(held.id, 1, yuan("6"), CAPS)
     refusal: Any = planned(ledger, held, draft(held), share=share, yes=yes, texts={"t": b"x"})
     assert (refusal.kind, refusal.why) == ("cap", "per_order")
     assert sql(ledger, "SELECT * FROM effects") == sql(ledger, "SELECT * FROM personal") == []
     assert left(ledger) == {"per_order": "5.00 CNY", "per_shop_day": "10.00 CNY"}
     raised = (Scope(ORDER_CAP.name, "per_order", yuan("6")),)
-    again = planned(ledger, held, draft(held), share=work.Share(1, yuan("6"), raised), yes=yes)
+    again = planned(ledger, held, draft(held), share=budgets.Share(held.id, 1, yuan("6"), raised), yes=yes)
     assert isinstance(again, dict), "the yes was not used up by a plan that came to nothing"
 
 
@@ -147,7 +147,9 @@ def test_a_plan_without_its_yes_takes_nothing(ledger: Ledger) -> None:
     opened(ledger)
     held = claim(ledger)[0]
     yes = work.Yes("contact-customer:1", held.snapshot.version, yuan("3"))
-    refusal: Any = planned(ledger, held, draft(held), share=work.Share(1, yuan("3"), CAPS), yes=yes)
+    refusal: Any = planned(
+        ledger, held, draft(held), share=budgets.Share(held.id, 1, yuan("3"), CAPS), yes=yes
+    )
     assert refusal.kind == "approval"
     assert left(ledger) == {"per_order": "5.00 CNY", "per_shop_day": "10.00 CNY"}
 
@@ -164,7 +166,7 @@ def _approved(ledger: Ledger, case: int, what: str, amount: Money) -> work.Yes:
 def test_conclude_gives_back_what_came_to_nothing(ledger: Ledger) -> None:
     opened(ledger)
     held = claim(ledger)[0]
-    planned(ledger, held, draft(held), share=work.Share(1, yuan("3"), CAPS))
+    planned(ledger, held, draft(held), share=budgets.Share(held.id, 1, yuan("3"), CAPS))
     assert left(ledger)["per_order"] == "2.00 CNY"
     end = work.End(held, release_rounds=[1, 1], stage="refused", due_at=LATE)
     ledger.do(work.conclude, [end], LATE)

@@ -96,7 +96,7 @@ def test_a_worker_that_lost_its_case_plans_sends_and_writes_nothing(ledger: Ledg
     before = kinds(ledger, case)
     refusal = planned(ledger, stale, draft(stale, "grant"))
     assert isinstance(refusal, work.Refusal) and refusal.kind == "lost"
-    assert ledger.do(work.mark_sent, [stale], {case: [draft(stale).key]}, LATE) == set()
+    assert ledger.do(work.mark_sent, [stale], {case: [draft(stale)]}, LATE) == {}
     assert effect_of(ledger, draft(stale).key).state is EffectState.PLANNED
     change = Change(draft(stale).key, EffectState.CONFIRMED)
     assert conclude(ledger, stale, HELD, changes=[change], texts={"t": b"x"}) == {case}
@@ -198,11 +198,11 @@ def test_a_hold_set_before_the_request_leaves_stops_it(ledger: Ledger) -> None:
     held = claim(ledger)[0]
     planned(ledger, held, draft(held))
     ledger.do(holds.hold, shop="", step="contact-customer", by="ana", why="wrong text", at=LATE)
-    assert ledger.do(work.mark_sent, [held], {case: [draft(held).key]}, LATE) == set()
+    assert ledger.do(work.mark_sent, [held], {case: [draft(held)]}, LATE) == {}
     refusal = planned(ledger, held, draft(held, round=2))
     assert isinstance(refusal, work.Refusal) and refusal.kind == "held"
     ledger.do(holds.release, shop="", step="contact-customer")
-    assert ledger.do(work.mark_sent, [held], {case: [draft(held).key]}, LATE) == {case}
+    assert set(ledger.do(work.mark_sent, [held], {case: [draft(held)]}, LATE)) == {case}
     assert effect_of(ledger, draft(held).key).state is EffectState.SENT
 
 

@@ -171,7 +171,7 @@ class LedgerMachine(RuleBasedStateMachine):
         case.kinds.append("seen-again")
         case.sent.setdefault(item.key, 0)
         if item.key not in case.settled:
-            assert self.ledger.do(work.mark_sent, [held], {held.id: [item.key]}, self.now) == {held.id}
+            assert set(self.ledger.do(work.mark_sent, [held], {held.id: [item]}, self.now)) == {held.id}
             case.sent[item.key] += 1
 
     def taken_over(self, held: work.Claim) -> bool:
