@@ -53,8 +53,10 @@ class Plan:
     drafts: list[effects.Draft] = field(default_factory=list)
     facts: list[chain.New] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
+    applied: list[str] = field(default_factory=list)  # inbox events that are facts now
     share: budgets.Share | None = None
     yes: Yes | None = None
+    written: list[f.Fact] = field(default_factory=list)  # by the plan, once it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,11 @@ def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, ef
     epochs = {item.claim.id: item.claim.epoch for item in good}
     stored = effects.plan(tx, [draft for item in good for draft in item.drafts], epochs, now, known=known)
     persons.store(tx, {item.claim.id: item.texts for item in good if item.texts})
-    chain.append(tx, {item.claim.id: item.facts for item in good})
+    written = chain.append(tx, {item.claim.id: item.facts for item in good})
     for item in good:
+        item.written = written.get(item.claim.id, [])
+        if item.applied:
+            inbox.applied(tx, item.claim.shop, item.applied, item.claim.id, now)
         answer[item.claim.id] = {draft.key: stored[draft.key] for draft in item.drafts}
     return answer
 

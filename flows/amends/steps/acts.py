@@ -64,6 +64,7 @@ async def do(shop: Shop, turns: Sequence[Turn], plans: Sequence[work.Plan]) -> l
     for turn, plan in zip(turns, plans, strict=True):
         plan.facts, turn.facts = turn.facts, []
         plan.texts, turn.texts = {**turn.texts, **plan.texts}, {}
+        plan.applied, turn.applied = turn.applied, []
     crashpoint("before-plan")
     answers = await shop.ledger.run(work.plan, plans, now)
     crashpoint("after-plan")
@@ -72,11 +73,12 @@ async def do(shop: Shop, turns: Sequence[Turn], plans: Sequence[work.Plan]) -> l
     for turn, plan in zip(turns, plans, strict=True):
         answer = answers[turn.claim.id]
         if isinstance(answer, work.Refusal):
-            turn.facts = plan.facts
-            turn.texts = plan.texts
+            turn.facts, turn.texts, turn.applied = plan.facts, plan.texts, plan.applied
             refused.append(turn)
             _refused(shop, turn, answer)
             continue
+        if plan.written:
+            shop.problems += shop.registry.case_changed(None, turn.case, plan.written)
         for draft in plan.drafts:
             effect = answer[draft.key]
             if not effect.state.settled and effect.state is not EffectState.QUARANTINED:
@@ -185,7 +187,7 @@ async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Tu
         windows[-1].extend(case)
     if len(windows) == 1:
         return await _window(shop, acts, now)
-    under_way = asyncio.Semaphore(shop.windows)
+    under_way = asyncio.Semaphore(shop.lanes)
 
     async def in_turn(window: list[Act]) -> list[Turn]:
         async with under_way:
@@ -198,7 +200,7 @@ async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Tu
     return [turn for found in done if isinstance(found, list) for turn in found]
 
 
-async def _window(shop: Shop, acts: list[Act], now: datetime) -> list[Turn]:
+async def _window(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
     turns = list({act.turn.claim.id: act.turn for act in acts}.values())
     sending = [act for act in acts if await _prepare(shop, act, now)]
     going: dict[int, list[Effect]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -60,19 +61,37 @@ async def advance(
     moved = Moved()
     limit = shop.pace.at_once(shop.connector_spec.name, limit)
     taken: Counter[int] = Counter()
-    while batch := await _advance_batch(shop, run, moved, only, limit, taken):
-        if batch < limit and only is not None:
-            break
+
+    async def claimed() -> list[work.Claim]:
+        now = shop.clock.now()
+        return await shop.ledger.run(work.claim, shop.name, shop.owner, now=now, limit=limit, only=only)
+
+    async def lane(claims: Sequence[work.Claim] | None) -> None:
+        if claims is None:
+            claims = await claimed()
+        while claims:
+            await _advance_batch(shop, run, moved, claims, taken)
+            if only is not None and len(claims) < limit:
+                return
+            claims = await claimed()
+
+    first = await claimed()
+    if len(first) < limit or shop.lanes == 1:
+        await lane(first)
+        return moved
+    done = await asyncio.gather(
+        lane(first), *(lane(None) for _ in range(shop.lanes - 1)), return_exceptions=True
+    )
+    for failed in done:  # only after every lane came to its end
+        if isinstance(failed, BaseException):
+            raise failed
     return moved
 
 
 async def _advance_batch(
-    shop: Shop, run: Runner, moved: Moved, only: Sequence[int] | None, limit: int, taken: Counter[int]
-) -> int:
+    shop: Shop, run: Runner, moved: Moved, claims: Sequence[work.Claim], taken: Counter[int]
+) -> None:
     now = shop.clock.now()
-    claims = await shop.ledger.run(work.claim, shop.name, shop.owner, now=now, limit=limit, only=only)
-    if not claims:
-        return 0
     crashpoint("after-claim")
     turns = [Turn(claim, now) for claim in claims]
     events = await shop.ledger.run(inbox.waiting, shop.name, [turn.claim.id for turn in turns])
@@ -101,7 +120,6 @@ async def _advance_batch(
             held += await _run_guarded(name, step, shop, group, run)
     moved.cases += len(turns)
     moved.closed += sum(turn.case.outcome is not None for turn in turns)
-    return len(turns)
 
 
 async def _run_guarded(

@@ -66,8 +66,8 @@ class Shop:
     policy_spec: PolicySpec
     owner: str = field(default_factory=leases.new_owner)
     problems: list[str] = field(default_factory=list)
-    windows: int = 2
-    """Windows of acts under way at once: one is sent while another's outcomes are written."""
+    lanes: int = 2
+    """Batches of cases, and windows of a batch, that are under way at once: one is written while another is sent."""
     pace: Pace = field(init=False)
     _playbooks: dict[str, Playbook] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
@@ -107,6 +107,8 @@ class Shop:
             desk, desk_spec, channels, policy_spec,
         )  # fmt: skip
         shop._keep_pace(paced_by)
+        if paced_by is not REAL:
+            shop.lanes = 1  # one thing after the other, so that a simulation is the same each time
         for pinned, body in (await ledger.run(intake.pinned, "playbook")).items():
             shop._playbooks[pinned] = Playbook.model_validate_json(body)
         for pinned, body in (await ledger.run(intake.pinned, "policy")).items():

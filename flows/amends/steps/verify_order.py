@@ -53,7 +53,21 @@ async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
         decide_turn(shop, turn)
     if stop is not None:
         await hold_shop(shop, stop, turns[0].now)
-    return await write(shop, turns, keep=True)
+    going = [turn for turn in turns if _goes_on(turn)]
+    return going + await write(shop, [turn for turn in turns if turn not in going], keep=True)
+
+
+def _goes_on(turn: Turn) -> bool:
+    """Whether what was seen is written with the plan of the next step, in one transaction: it is facts and texts only.
+
+    What a crash loses of it is seen again.
+    """
+    acts = (
+        turn.next is not None and turn.next.do == "step" and turn.next.step in (f.Step.CONTACT, f.Step.SETTLE)
+    )
+    return acts and not (
+        turn.failed or turn.changes or turn.tasks or turn.release_rounds or turn.applied or turn.seen_tasks
+    )
 
 
 async def _observe(shop: Shop, turn: Turn) -> Order | PlatformError:
