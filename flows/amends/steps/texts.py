@@ -105,6 +105,7 @@ class Text:
     body: str
     language: str
     template: str = ""
+    remedy: str = ""  # in the same words, for channels that take parameters
 
 
 def render(
@@ -140,7 +141,9 @@ def render(
     if first.startswith("Subject:"):
         subject, body = " ".join(first.removeprefix("Subject:").split()), rest
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in body.splitlines())).strip()
-    return Text(subject=subject, body=body, language=file.parent.name, template=name)
+    return Text(
+        subject=subject, body=body, language=file.parent.name, template=name, remedy=plain["remedy"]
+    )
 
 
 def remedy_words(

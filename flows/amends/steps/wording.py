@@ -14,7 +14,7 @@ from amends.cases.stages import Now, look
 from amends.steps.links import reply_url
 from amends.steps.narrative import tell
 from amends.steps.shop import Shop
-from amends.steps.texts import Text, message_name, remedy_words, render
+from amends.steps.texts import Text, message_name, render
 from amends.steps.turns import Turn
 
 
@@ -50,7 +50,7 @@ def message_text(shop: Shop, turn: Turn, last: Round, personal: Mapping[str, byt
     url = reply_url(shop.settings.inbox, shop.ledger.vault, turn.case, last, turn.now)
     values["reply_url"] = url
     text = _render(shop, name, turn.case, {k: v for k, v in values.items() if v is not None})
-    parameters = {"order": turn.case.number, "remedy": remedy_words(last.offer.remedy, text.language)}
+    parameters = {"order": turn.case.number, "remedy": text.remedy}
     return Words(text.subject, text.body, text.language, name, parameters, url)
 
 
