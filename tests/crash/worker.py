@@ -53,7 +53,7 @@ def prepare() -> None:
     platform_http._certificates()
     platform_http.TIMEOUT = SILENCE
     import aiosqlite  # noqa: F401  # as the rest: imported once, not by each worker
-    import httpx_aiohttp  # noqa: F401
+    import aiohttp  # noqa: F401
 
     import amends_sandbox.connector
 

@@ -37,7 +37,7 @@ async def write_notes(shop: Shop) -> None:
         )
         if not window:
             return
-        came = await asyncio.gather(*(_deal_with(shop, note, gate, now) for note in window))
+        came = await asyncio.gather(*(_deal_with(shop, note, now) for note in window))
         await shop.ledger.run(effects.change, [change for change, _ in came], now)
         await shop.ledger.run(leases.keep_shop, shop.name, shop.owner)
         errors = [error for _, error in came if error is not None]
@@ -47,14 +47,12 @@ async def write_notes(shop: Shop) -> None:
             return
 
 
-async def _deal_with(
-    shop: Shop, note: Effect, gate: asyncio.Semaphore, now: datetime
-) -> tuple[Change, PlatformError | None]:
+async def _deal_with(shop: Shop, note: Effect, now: datetime) -> tuple[Change, PlatformError | None]:
     """What became of one note, and the trouble there was."""
     request, unsure = restore(note, {}), note.state is not EffectState.PLANNED
     receipt: Receipt | None
     try:
-        async with gate:
+        async with shop.gate:
             if notes.to_be_looked_for(note):
                 asked = request.model_copy(update={"sent_at": note.first_sent_at})
                 receipt = await shop.connector.find(asked)
