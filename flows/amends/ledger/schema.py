@@ -255,7 +255,9 @@ approval_lists = Table(
     Column("expires_at", Time, nullable=False),
     Column("state", String, nullable=False),  # open | decided | expired | held
     Column("round", Integer, nullable=False, server_default="1"),  # how often its form has been put to people
-    Column("problem", Text, nullable=False, server_default=""),  # why the last answer to the form did not count
+    Column(
+        "problem", Text, nullable=False, server_default=""
+    ),  # why the last answer to the form did not count
 )
 
 approval_items = Table(

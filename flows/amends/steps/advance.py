@@ -167,7 +167,9 @@ def _open_effects(turn: Turn) -> bool:
 def apply_reply(shop: Shop, turn: Turn, event: inbox.Waiting) -> None:
     """Turn a customer's answer into a fact; one that a person must read becomes a task."""
     before = turn.case.opened_at is not None and event.received_at < turn.case.opened_at
-    if not event.body and not before:  # only word that something changed: applied once the order is seen again
+    if (
+        not event.body and not before
+    ):  # only word that something changed: applied once the order is seen again
         turn.case.outdated = True
         turn.hints.append(event.event)
         return

@@ -141,9 +141,7 @@ def render(
     if first.startswith("Subject:"):
         subject, body = " ".join(first.removeprefix("Subject:").split()), rest
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in body.splitlines())).strip()
-    return Text(
-        subject=subject, body=body, language=file.parent.name, template=name, remedy=plain["remedy"]
-    )
+    return Text(subject=subject, body=body, language=file.parent.name, template=name, remedy=plain["remedy"])
 
 
 def remedy_words(

@@ -263,6 +263,7 @@ def test_workers_people_and_events_at_once_wait_for_each_other_in_no_circle(
     cases = opened(ledger, *numbers(12))
     ids = sorted(cases.values())
     ledgers = [reopen() for _ in range(4)]
+    decided: list[approvals.Decision] = []
 
     def work_on(n: int) -> None:
         for turn in range(6):
@@ -284,7 +285,7 @@ def test_workers_people_and_events_at_once_wait_for_each_other_in_no_circle(
                 list_ = ledgers[n].do(
                     approvals.freeze, SHOP, "settle", items, now=LATE, expires_at=LATE + (turn + 1) * DAY
                 )
-                ledgers[n].do(approvals.decide, list_, by="ana", approve=False, now=LATE)
+                decided.append(ledgers[n].do(approvals.decide, list_, by="ana", approve=False, now=LATE))
                 for task in ledgers[n].do(tasks.listing):
                     ledgers[n].do(finish, task.id)
 
@@ -295,4 +296,6 @@ def test_workers_people_and_events_at_once_wait_for_each_other_in_no_circle(
 
     in_threads(4, work_on)
     assert verified(ledger).breaks == ()
-    assert sum(kinds(ledger, case).count("approval-refused") for case in ids) == 6 * len(ids)
+    refused = sum(kinds(ledger, case).count("approval-refused") for case in ids)
+    assert refused == sum(one.refused for one in decided)
+    assert refused + sum(one.stale for one in decided) == 6 * len(ids)
