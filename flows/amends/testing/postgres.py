@@ -43,8 +43,8 @@ def programs() -> Path:
 class Cluster:
     """One cluster in a temporary folder. `settings` are Postgres' own; everything is durable unless they say otherwise.
 
-    Entering starts it, leaving stops it by its own process id and removes its folder. It ends with the process that
-    started it, too.
+    Entering starts it, leaving stops it by its own process id and removes its folder. On Linux it ends with the thread that
+    started it, too, so also where the tests are killed.
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, wait: float = 60.0) -> None:
