@@ -52,8 +52,8 @@ def prepare() -> None:
     _ready["registry"] = Registry.load(allow=["sandbox", "ladder", "rules"])
     platform_http._certificates()
     platform_http.TIMEOUT = SILENCE
-    import aiosqlite  # noqa: F401  # as the rest: imported once, not by each worker
     import aiohttp  # noqa: F401
+    import aiosqlite  # noqa: F401  # as the rest: imported once, not by each worker
 
     import amends_sandbox.connector
 

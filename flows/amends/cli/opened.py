@@ -67,7 +67,7 @@ def ledger_file(settings: Settings) -> Path | None:
 def open_ledger(settings: Settings, *, make: bool = False) -> Iterator[Ledger]:
     """The ledger, closed afterwards. Only `make` makes one that is not there: a wrong path must not."""
     file = ledger_file(settings)
-    if not make and file is not None and not (file.is_file() and file.stat().st_size):
+    if not make and file is not None and not file.is_file():
         raise LedgerError(
             f"there is no ledger yet ({file})",
             hint="The first `amends sweep` makes it; or name the right configuration by --config.",

@@ -72,7 +72,7 @@ def _undone(work: Callable[Concatenate[Tx, P], R]) -> Callable[Concatenate[Tx, P
 def _ledger(settings: Settings) -> Iterator[Ledger]:
     """The ledger; where there is none yet, an empty one in memory."""
     file = ledger_file(settings)
-    if file is not None and not (file.is_file() and file.stat().st_size):
+    if file is not None and not file.is_file():
         empty = Ledger.open("sqlite:///:memory:", Vault(bytes(32)))
         try:
             yield Rehearsal(empty)
