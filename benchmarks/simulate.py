@@ -1,10 +1,14 @@
 """Simulates a shop for weeks in seconds: the real steps on a real SQLite ledger, the marketplace in the same process.
 
-python -m benchmarks.simulate [--cases 10000] [--days 30] [--seed 1] [--faults demo] [--json] [--keep DIR]
+python -m benchmarks.simulate [--cases 10000] [--days 30] [--seed 1] [--faults demo] [--shops 1] [--json] [--keep DIR]
 
 Everything that could differ from one run to the next is drawn from the seed: the world, its faults, the ledger's
 randomness, and time, which passes only when somebody waits for it. So a seed gives the same facts, byte by byte, and
 `hash` says so. It ends with 1 where anything was done twice, lost, or written down wrongly, and says how to see it again.
+
+`--shops 2` shares the cases out among two shops that know nothing of each other, each with a marketplace, a ledger and a
+process of its own: so both cores of a small machine live through the same days. A shop of such a world is by itself again
+a world of one shop, which is what a wrong one is repeated as.
 """
 
 from __future__ import annotations
@@ -16,19 +20,22 @@ import gc
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import random
-import selectors
 import sys
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
+from benchmarks.instant import BackOffice, HereLedger, InOneGo, Instant
 from sqlalchemy import select
 
 from amends import ConnectorSpec, hookimpl
@@ -37,8 +44,8 @@ from amends.demo import judge
 from amends.demo.operator import Operator
 from amends.demo.world import CONFIG, SHOP
 from amends.hooks.registry import Registry
-from amends.hooks.requests import Event, Receipt
-from amends.ledger import Ledger, Tx, Vault, inbox
+from amends.hooks.requests import Event
+from amends.ledger import Tx, Vault, inbox
 from amends.ledger.schema import facts
 from amends.settings import Settings
 from amends.steps.intake import arrival
@@ -51,78 +58,12 @@ from amends.testing.inprocess import in_process_spec
 from amends.testing.journal import duplicates
 from amends.testing.marketplace import Marketplace
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 EVERY = timedelta(hours=6)
 _MEMORY = Path("/dev/shm")
+_FAR = 1_000_003
+"""Between the seeds of two shops of one world, so that neighbouring seeds share none."""
 NEED_A_CASE = 0.68
 """The share of the marketplace's orders that need a case sooner or later: each of its fates by quota."""
-
-
-class Instant(asyncio.SelectorEventLoop):
-    """An event loop in which waiting takes no time: when there is nothing else to do, it is later at once."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        super().__init__(_Leaping(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def leap(self, seconds: float) -> None:
-        self._now += seconds
-
-
-class _Leaping(selectors.DefaultSelector):
-    def __init__(self, loop: Instant) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is not None and timeout > 0:
-            self._loop.leap(timeout)
-            timeout = 0
-        return super().select(timeout)
-
-
-class HereLedger(Ledger):
-    """The ledger in the caller's own thread, so that what happens first does not depend on the system's scheduler."""
-
-    def do(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._once(work, args, kwargs)
-
-    async def run(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._once(work, args, kwargs)
-
-
-class _InOneGo:
-    """A ledger for the scripted operator, who does a whole round of tasks in one transaction."""
-
-    def __init__(self, tx: Tx) -> None:
-        self._tx = tx
-
-    def do(self, work: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return work(self._tx, *args, **kwargs)
-
-
-class BackOffice:
-    """What the operator sees and does at the marketplace: the part of `SandboxControl` that people use."""
-
-    def __init__(self, market: Marketplace) -> None:
-        self._market = market
-        self.seen = market.seen
-        self.reading = market.reading
-
-    def act(self, order: str, op: Any, *, round: int = 0, **more: Any) -> Receipt:
-        remedy = more.get("remedy")
-        kind = f"grant:{remedy.kind}" if op == "grant" and remedy else op
-        done = self._market.seen(order, kind, round=round)
-        return (
-            self._market.receipt(done[0])
-            if done
-            else self._market.back_office(order, op, round=round, **more)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +74,33 @@ class Simulation:
     days: int = 30
     seed: int = 1
     faults: str = "demo"
+    shops: int = 1
 
     @property
     def command(self) -> str:
         """What repeats it."""
+        several = f" --shops {self.shops}" if self.shops > 1 else ""
         return (
             f"python -m benchmarks.simulate --cases {self.cases} --days {self.days} --seed {self.seed} "
-            f"--faults {self.faults}"
+            f"--faults {self.faults}{several}"
         )
+
+    def each(self) -> list[Simulation]:
+        """The worlds of its shops, one by one: equal shares of the cases, each with a seed of its own."""
+        shares = [self.cases // self.shops + (n < self.cases % self.shops) for n in range(self.shops)]
+        return [
+            replace(self, cases=share, seed=self.seed + n * _FAR, shops=1) for n, share in enumerate(shares)
+        ]
 
     @property
     def orders(self) -> int:
         return math.ceil(self.cases / NEED_A_CASE)
+
+
+SUMS = (
+    "cases", "orders", "facts", "effects", "quarantined", "duplicates", "lost", "broken", "faults_of_ours",
+)  # fmt: skip
+"""What is added up over the shops of a world."""
 
 
 @dataclass(slots=True)
@@ -175,11 +131,34 @@ class Result:
 
 def simulate(asked: Simulation, folder: Path, say: Callable[[str], None] = lambda text: None) -> Result:
     """Live through it in a fresh ledger in `folder`; answers with what the ledger and the journal say."""
+    if asked.shops > 1:
+        return _side_by_side(asked, folder)
     began, used = time.perf_counter(), time.process_time()
     with _rare_collections(), asyncio.Runner(loop_factory=Instant) as runner:
         result = runner.run(_live(asked, folder, say))
     result.seconds = round(time.perf_counter() - began, 1)
     result.cpu_seconds = round(time.process_time() - used, 1)
+    return result
+
+
+def _side_by_side(asked: Simulation, folder: Path) -> Result:
+    """Each shop in a process of its own; the results are added up, and the hash covers all of theirs."""
+    began, worlds = time.perf_counter(), asked.each()
+    folders = [folder / f"shop-{n + 1}" for n in range(asked.shops)]
+    for each in folders:
+        each.mkdir()
+    with ProcessPoolExecutor(asked.shops, multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(simulate, worlds, folders))
+    result = Result(asked.command)
+    for one in found:
+        for name in SUMS:
+            setattr(result, name, getattr(result, name) + getattr(one, name))
+        result.outcomes = dict(Counter(result.outcomes) + Counter(one.outcomes))
+        result.stages = dict(Counter(result.stages) + Counter(one.stages))
+        result.wrong += [f"{what} (alone: {one.command})" for what in one.wrong]
+    result.hash = hashlib.sha256(" ".join(one.hash for one in found).encode()).hexdigest()
+    result.seconds = round(time.perf_counter() - began, 1)
+    result.cpu_seconds = round(sum(one.cpu_seconds for one in found), 1)
     return result
 
 
@@ -228,7 +207,7 @@ async def _live(asked: Simulation, folder: Path, say: Callable[[str], None]) -> 
 
 
 def _people(tx: Tx, market: Marketplace, now: datetime) -> int:
-    return Operator(cast(Any, _InOneGo(tx)), cast(Any, BackOffice(market)), SHOP).work(now)
+    return Operator(cast(Any, InOneGo(tx)), cast(Any, BackOffice(market)), SHOP).work(now)
 
 
 def _pushed(seed: int, faults: Faults, events: list[Event]) -> list[inbox.Arrival]:
@@ -323,11 +302,14 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=usual.days)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--faults", default=usual.faults, help="a preset (none, demo, heavy) or p_429=0.1,…")
+    parser.add_argument(
+        "--shops", type=int, default=usual.shops, help="among so many, each in its own process"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--keep", type=Path, help="keep the ledger in this (empty) folder")
     parser.add_argument("--verbose", action="store_true", help="say what each sweep did")
     given = parser.parse_args()
-    asked = Simulation(given.cases, given.days, given.seed, given.faults)
+    asked = Simulation(given.cases, given.days, given.seed, given.faults, given.shops)
 
     def say(text: str) -> None:
         if given.verbose:

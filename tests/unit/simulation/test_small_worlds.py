@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,22 @@ def test_waiting_takes_no_time() -> None:
     with asyncio.Runner(loop_factory=Instant) as runner:
         assert runner.run(wait()) == pytest.approx(7200)
     assert time.monotonic() - began < 5
+
+
+def test_shops_of_one_world_live_side_by_side(tmp_path: Path) -> None:
+    """Each is the same as alone, and the whole is repeatable; a wrong one names the world to look at alone."""
+    asked = Simulation(20, 4, seed=5, faults="heavy", shops=2)
+    assert asked.command.endswith("--shops 2")
+    first, second = asked.each()
+    assert (first.cases, second.cases, first.shops, first.seed) == (10, 10, 1, 5)
+    assert second.seed not in range(1000)
+    found = []
+    for name in ("whole", "again", "first", "second"):
+        (tmp_path / name).mkdir()
+    for name in ("whole", "again"):
+        found.append(lived(asked, tmp_path / name))
+    alone = [lived(first, tmp_path / "first"), lived(second, tmp_path / "second")]
+    assert found[0].hash == found[1].hash
+    assert found[0].hash not in (alone[0].hash, alone[1].hash)
+    assert found[0].facts == sum(one.facts for one in alone)
+    assert found[0].outcomes == dict(Counter(alone[0].outcomes) + Counter(alone[1].outcomes))
