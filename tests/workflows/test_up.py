@@ -118,7 +118,7 @@ def sweeps_ended(config: Path) -> int:
         return int(ledger.execute("select count(*) from sweeps where ended_at is not null").fetchone()[0])
 
 
-def long_ago(database: Path, shop: str = "east") -> list[str]:
+def long_ago(database: Path, shop: str = "east", minutes: int = 0) -> list[str]:
     """As if nobody had worked for a while: the scheduled sweeps of a shop are past due; their ids."""
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as prefect, prefect:
         found = prefect.execute(
@@ -126,7 +126,7 @@ def long_ago(database: Path, shop: str = "east") -> list[str]:
             " and deployment_id in (select id from deployment where name = ?)",
             (f"sweep-{shop}",),
         ).fetchall()
-        for number, (id_,) in enumerate(found, 1):
+        for number, (id_,) in enumerate(found, minutes + 1):
             at = (datetime.now(UTC) - timedelta(minutes=number)).strftime("%Y-%m-%d %H:%M:%S.%f")
             prefect.execute(
                 "update flow_run set expected_start_time = ?, next_scheduled_start_time = ? where id = ?",

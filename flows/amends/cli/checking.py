@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,15 +60,21 @@ def _plugged(settings: Settings) -> list[Problem]:
     return check_plugged(settings, open_registry(settings))
 
 
-def doctor(ctx: typer.Context, now: Now = None, json: Json = False) -> None:
-    """Look at this installation: versions, configuration, plugins, ledger, key, clock, last sweeps.
+def doctor(
+    ctx: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody over the network.")] = False,
+    now: Now = None,
+    json: Json = False,
+) -> None:
+    """Look at this installation: versions, config, plugins, ledger, key, clocks, Prefect, credentials, schedules, sweeps.
 
-    Each finding says what to do. Ends with 1 where something is broken.
+    Each finding says what to do. Platforms are only asked for something harmless. Ends with 1 where something is broken.
     """
-    from amends.cli.health import Finding, examine
+    from amends.cli.findings import Finding
+    from amends.cli.health import examine
 
     with progress("looking"):
-        findings: list[Finding] = list(examine(ctx, now))
+        findings: list[Finding] = list(examine(ctx, now, offline=offline))
     counts: Counter[str] = Counter(one.level for one in findings)
     if json:
         rows: list[dict[str, Any]] = [

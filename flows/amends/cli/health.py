@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata as metadata
 import platform
 import re
@@ -9,23 +10,23 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from amends import __version__
+from amends.cli.findings import Finding
+from amends.cli.health_prefect import clocks
 from amends.cli.opened import ledger_file, now_of, open_registry, open_settings, zone_of
-from amends.cli.output import local
+from amends.cli.output import local, many
 from amends.errors import AmendsError, ConfigError
 
 if TYPE_CHECKING:
     from amends.ledger import Ledger, Tx
     from amends.settings import Settings
 
-Level = Literal["ok", "note", "warning", "error"]
 _PREFECT = ((3, 8, 8), (3, 9))
 _BELOW = (
     (
@@ -38,20 +39,12 @@ _BELOW = (
 _OLDEST_SQLITE = (3, 35)
 _SWEPT_WITHIN = timedelta(hours=24)
 _SKEW = timedelta(minutes=5)
+SPOTS = 50
+"""Cases whose chains are walked: the newest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    about: str
-    what: str
-    todo: str = ""
-
-
-def examine(ctx: typer.Context, now: str | None) -> Iterator[Finding]:
-    """Every finding, what is fine included."""
+def examine(ctx: typer.Context, now: str | None, *, offline: bool = False) -> Iterator[Finding]:
+    """Every finding, what is fine included; `offline` asks nobody over the network."""
     yield from _python()
     yield from _packages()
     settings: Settings | None = None
@@ -65,7 +58,11 @@ def examine(ctx: typer.Context, now: str | None) -> Iterator[Finding]:
         return
     yield from _config(settings)
     yield from _plugins(settings)
-    yield from _ledger(settings, at)
+    yield from _ledger(settings, at, offline)
+    if not offline:
+        from amends.cli.health_prefect import examine_prefect
+
+        yield from examine_prefect(settings, version_of("prefect")[1])
 
 
 def _python() -> Iterator[Finding]:
@@ -175,7 +172,8 @@ def _plugins(settings: Settings | None) -> Iterator[Finding]:
         )
 
 
-def _ledger(settings: Settings, now: datetime) -> Iterator[Finding]:
+def _ledger(settings: Settings, now: datetime, offline: bool) -> Iterator[Finding]:
+    """What the ledger shows, and what each shop answers: their calls are paced by the ledger."""
     from amends.ledger import Ledger, Vault
 
     try:
@@ -183,8 +181,9 @@ def _ledger(settings: Settings, now: datetime) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("error", "ledger", str(error), error.hint)
         return
-    if file is not None and not (file.is_file() and file.stat().st_size):
+    if file is not None and not file.is_file():
         yield Finding("note", "ledger", f"none yet ({file})", "the first `amends sweep` makes it")
+        yield from _shops(settings, None, offline)
         return
     try:
         vault = Vault(settings.ledger_key(create=False))
@@ -200,11 +199,57 @@ def _ledger(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         yield Finding("ok", "ledger", ledger.where)
+        yield _written(ledger)
         yield from _contents(settings, ledger, now)
+        if not ledger.sqlite and not offline:
+            yield clocks("clock of the ledger", ledger.do(_ahead))
+        yield from _shops(settings, ledger, offline)
     except AmendsError as error:
         yield Finding("error", "ledger", str(error), error.hint)
     finally:
         ledger.close()
+
+
+class _Undone(Exception):
+    """Ends a transaction without a trace."""
+
+
+def _written(ledger: Ledger) -> Finding:
+    """Whether the ledger takes a write: one is begun, and undone."""
+    from amends.ledger import intake
+    from amends.ledger.schema import moment
+
+    def attempt(tx: Tx) -> None:
+        intake.set_cursor(tx, "", "doctor", "", moment(0))
+        raise _Undone
+
+    try:
+        ledger.do(attempt)
+    except _Undone:
+        return Finding("ok", "ledger", "takes writes")
+    except AmendsError as error:
+        todo = error.hint or "does its file, folder or role allow writing? is there room on its disk?"
+        return Finding("error", "ledger", f"takes no writes: {error}", todo)
+    raise AssertionError("unreachable")
+
+
+def _ahead(tx: Tx) -> timedelta:
+    """How far the database's clock is ahead of this machine's."""
+    from sqlalchemy import text
+
+    told = tx.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    return datetime.fromtimestamp(float(told), UTC) - datetime.now(UTC)
+
+
+def _shops(settings: Settings, ledger: Ledger | None, offline: bool) -> Iterator[Finding]:
+    if offline or not settings.shops:
+        return
+    from amends.cli.health_shops import examine_shops
+
+    found, ahead = asyncio.run(examine_shops(settings, open_registry(settings, quiet=True), ledger))
+    yield from found
+    if ahead is not None:
+        yield clocks("clock of the platform", ahead)
 
 
 def _files(settings: Settings, file: Path) -> Iterator[Finding]:
@@ -221,7 +266,7 @@ def _files(settings: Settings, file: Path) -> Iterator[Finding]:
 def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Finding]:
     from amends.ledger import holds, tasks, views
 
-    newest, bad_key = ledger.do(_newest)
+    newest, bad_key, broken = ledger.do(_newest)
     if bad_key:
         yield Finding(
             "error",
@@ -231,6 +276,11 @@ def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Fin
         )
     else:
         yield Finding("ok", "key", "fits the ledger")
+        if broken:
+            todo = "`amends evidence verify` says where; put a backup back, and find out who wrote to it"
+            yield Finding("error", "evidence", f"{broken[0]}; {many(len(broken), 'break')} seen", todo)
+        else:
+            yield Finding("ok", "evidence", f"the chains of the newest {SPOTS} cases hold")
     if newest is not None and newest > now + _SKEW:
         at = local(newest, zone_of(settings))
         yield Finding(
@@ -259,17 +309,19 @@ def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Fin
         yield Finding("warning", "tasks", f"{len(late)} tasks are overdue", "see `amends tasks`")
 
 
-def _newest(tx: Tx) -> tuple[datetime | None, bool]:
-    """When the ledger was last written, and whether the newest case was signed with another key."""
+def _newest(tx: Tx) -> tuple[datetime | None, bool, list[str]]:
+    """When the ledger was last written, whether the newest cases were signed with another key, and broken chains."""
     from sqlalchemy import func, select
 
     from amends.ledger import chain
-    from amends.ledger.schema import facts, maybe_moment, sweeps
+    from amends.ledger.schema import facts, heads, maybe_moment, sweeps
 
     times = [tx.execute(select(func.max(column))).scalar() for column in (facts.c.at, sweeps.c.started_at)]
-    case = tx.execute(select(func.max(facts.c.case_id))).scalar()
-    wrong = case is not None and any("signature" in one.problem for one in chain.verify(tx, case).breaks)
-    return maybe_moment(max((at for at in times if at is not None), default=None)), wrong
+    newest = select(heads.c.case_id).order_by(heads.c.case_id.desc()).limit(SPOTS)
+    breaks = [found for row in tx.execute(newest).all() for found in chain.verify(tx, row.case_id).breaks]
+    wrong = any("signature" in one.problem for one in breaks)
+    at = maybe_moment(max((at for at in times if at is not None), default=None))
+    return at, wrong, [f"case {one.case}: {one.problem}" for one in breaks]
 
 
 def _swept(settings: Settings, name: str, last: list[dict[str, Any]], now: datetime) -> Finding:

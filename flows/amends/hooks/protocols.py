@@ -113,7 +113,11 @@ class Desk(Protocol):
 
 
 class Channel(Protocol):
-    """Sends a text to an address outside the platform."""
+    """Sends a text to an address outside the platform.
+
+    It may have `async def check(self) -> None` besides, which signs in and sends nothing: `amends doctor` calls it, and
+    that of a connector or desk, which it else asks for a page of changed orders or replies.
+    """
 
     async def message(self, request: Message) -> Receipt: ...
 

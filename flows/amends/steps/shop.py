@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -75,16 +75,17 @@ class Shop:
     @classmethod
     async def open(
         cls, settings: Settings, name: str, *, ledger: Ledger, registry: Registry, clock: Clock | None = None,
-        paced_by: Time = REAL,
+        paced_by: Time = REAL, http: Callable[..., Any] | None = None,
     ) -> Shop:  # fmt: skip
         """Make every live object of the shop; raises `ConfigError` or `PluginError` before anything is touched.
 
         `clock` is the time that cases live in, `paced_by` the time in which calls are made: a simulator has its own.
+        `http` makes the clients of connector, desk and channels, for whoever watches their calls.
         """
         clock = clock or SystemClock()
         given = settings.shop(name)
         spec = registry.connector(given.connector)
-        context = Context(shop=name, time_zone=given.time_zone, clock=clock, http=_client)
+        context = Context(shop=name, time_zone=given.time_zone, clock=clock, http=http or _client)
         config = shop_config(settings, name, registry)
         playbook = settings.playbook_of(name)
         policy_spec, policy = policy_config(settings, given.policy, registry)

@@ -42,6 +42,11 @@ class Mail:
     async def find(self, request: AnyRequest) -> Receipt | None:
         raise Unsupported("mail: no server can be asked whether a mail arrived")
 
+    async def check(self) -> None:
+        """Sign in and leave again: nothing is sent. For `amends doctor`."""
+        async with self._gate:
+            await self._deliver("", b"")
+
     async def aclose(self) -> None:
         """Nothing stays open between mails."""
 
@@ -54,6 +59,9 @@ class Mail:
                 if config.username:
                     stage = LOGIN
                     await smtp.login(config.username, config.password.get_secret_value())
+                if not to:
+                    await _quit(smtp)
+                    return
                 stage = "MAIL"
                 await smtp.mail(config.sender)
                 stage = "RCPT"

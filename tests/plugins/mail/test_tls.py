@@ -41,6 +41,15 @@ async def test_a_wrong_password_holds_the_shop(tls: ssl.SSLContext, certificate:
     assert "wrong-password" not in f"{caught.value!r}{channel!r}" and not server.envelopes
 
 
+async def test_a_check_signs_in_and_sends_nothing(tls: ssl.SSLContext, certificate: Path) -> None:
+    async with serving(tls_context=tls, authenticator=authenticate, auth_required=True) as server:
+        given = {"tls": "starttls", "ca_file": str(certificate), "username": USER}
+        await server.channel(**given, password=PASSWORD).check()
+        with pytest.raises(AuthFailed):
+            await server.channel(**given, password="wrong-password").check()
+    assert server.protocol is not None and not server.envelopes
+
+
 @pytest.mark.parametrize("mode", ["starttls", "tls"])
 async def test_a_certificate_that_nobody_vouches_for_stops_it(tls: ssl.SSLContext, mode: str) -> None:
     options: dict[str, Any] = {"implicit_tls": tls} if mode == "tls" else {"tls_context": tls}
