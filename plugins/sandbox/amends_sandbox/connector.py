@@ -19,6 +19,7 @@ from amends import (
     Grant,
     Http,
     Message,
+    Note,
     Order,
     OrderPage,
     Receipt,
@@ -67,6 +68,9 @@ class SandboxConnector:
 
     async def extend(self, request: Extension) -> Receipt:
         return await self._post("/extensions", request)
+
+    async def note(self, request: Note) -> Receipt:
+        return await self._post("/notes", request)
 
     async def respond(self, request: Filing) -> Receipt:
         return await self._post("/responses", request)
