@@ -224,6 +224,26 @@ def test_a_cap_twice_in_one_currency_is_refused(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            '[approvers.lin]\n[approvals]\nthen = ["lim"]',
+            'approvals.then[1]: there is no approver "lim"; did you mean "lin"?',
+        ),
+        (
+            SHOP + '[approvals]\nhold_after = "24h"',
+            "approvals.hold_after: is never reached: a list is good for 1d only",
+        ),
+        ('[approvals]\nremind_after = "0h"', "approvals.remind_after: must be longer than nothing"),
+        ('[approvers."lin, wang"]', 'approvers."lin, wang": is no name for a person'),
+    ],
+    ids=["name", "hold", "nothing", "comma"],
+)
+def test_approvals_that_cannot_work(tmp_path: Path, text: str, told: str) -> None:
+    assert told in lines(tmp_path, text)[0]
+
+
 def test_an_approvers_code_is_never_written_out(tmp_path: Path) -> None:
     found = lines(tmp_path, '[approvers.lin]\nchannel = "mail"\nto = "lin@example.com"\ncode = "1234"')
     assert found[0].startswith("base/shops.toml: approvers.lin.code: is a secret written out")
@@ -307,7 +327,21 @@ def test_the_starter_loads_as_written(tmp_path: Path) -> None:
         write_starter(tmp_path)
 
 
-MODELS = [Settings, Shop, Playbook, Storm, Approvals, Asking, Caps, Approver, Rules, Rule, Ledger, Plugins, Inbox]
+MODELS = [
+    Settings,
+    Shop,
+    Playbook,
+    Storm,
+    Approvals,
+    Asking,
+    Caps,
+    Approver,
+    Rules,
+    Rule,
+    Ledger,
+    Plugins,
+    Inbox,
+]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

@@ -56,6 +56,9 @@ approve = {{ remedy_over = "2 CNY", two_people_over = "10 CNY", within = "24h" }
 late_over = "0h"
 remedy = {{ kind = "coupon", percent = 2 }}
 
+[approvals]
+remind_after = "2h"
+
 [approvers.lin]
 channel = "apprise"
 to = "json://127.0.0.1:{port}/made-up-token-0017"
@@ -323,6 +326,11 @@ async def test_a_list_decided_elsewhere_and_one_that_expired_end_their_runs(
     shown = run_input(server, ids["north"][1], "ask-2-description")
     assert "wang has said yes already, or is no approver: another person must answer" in shown
     assert [item.decision for item in office.lists("north")[0].items] == ["approved", "approved", None]
+    await sweep(shop="north", config=office.config, now=NOW + timedelta(hours=3))
+    (again,) = [
+        one for one in office.notices if one["title"] == f"Still waiting for approval: {ids['north'][0]}"
+    ]
+    assert f"/flow-run/{ids['north'][1]}" in again["message"]
     await sweep(shop="north", config=office.config, now=NOW + timedelta(hours=25))
     state = wait_for(lambda: ended(server, ids["north"][1]))
     assert (state["type"], state["name"]) == ("COMPLETED", "Expired")

@@ -169,7 +169,7 @@ class Settings(Table):
         for key in ("remind_after", "hold_after"):
             given = getattr(asked, key)
             if given is not None and shortest is not None and given >= shortest:
-                what = f"{show_duration(given)} never pass: a list is good for {show_duration(shortest)} only"
+                what = f"is never reached: a list is good for {show_duration(shortest)} only"
                 todo = "choose less, or a longer `approve.within` in the playbook"
                 found.append(self._origins.problem(("approvals", key), what, todo))
         return found

@@ -62,11 +62,13 @@ def due(
     return [(name, kind) for name, kind in found if name not in done]
 
 
-async def ask_approvers(asking: Asking, shop: str) -> list[str]:
-    """Tell whoever is to be told of the shop's lists by now; answers with what went wrong, a line each."""
+async def ask_approvers(asking: Asking, shop: str, *, only: str = "") -> list[str]:
+    """Tell whoever is to be told of the shop's lists (or of that one) by now; answers with what went wrong, a line each."""
     await asking.ledger.run(plan, asking.settings, shop, asking.clock.now())
     problems = []
     for notice in await asking.ledger.run(notices.waiting, shop):
+        if only not in ("", notice.list):
+            continue
         problem = await _tell(asking, notice)
         problems += [problem] if problem else []
     return problems

@@ -86,7 +86,7 @@ async def _until_decided(asking: Asking, list_id: str) -> Decided:
                 f"list {list_id} waits for a person, and config names none who could show who they are",
                 hint="Add a table [approvers.NAME] with a channel or a code.",
             )
-        for problem in await ask_approvers(asking, listing.shop):
+        for problem in await ask_approvers(asking, listing.shop, only=list_id):
             log.warning("%s", bare_problem(problem))
         asked = await asking.ledger.run(look, list_id)
         await _publish(asking, asked)

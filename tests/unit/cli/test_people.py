@@ -2,9 +2,13 @@
 
 import csv
 import io
+import json
 import os
 import sqlite3
+import threading
+from collections.abc import Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -135,6 +139,54 @@ def test_only_an_approver_approves(approver: Merchant) -> None:
     assert approver("approvals", "--now", LATER).out == "Nothing waits for approval.\n"
     assert approver("sweep", "--local", "--now", LATER).code == 0
     assert "L-1" in approver("tasks").out
+
+
+@pytest.fixture
+def door() -> Iterator[tuple[int, list[dict[str, str]]]]:
+    """A port where notices arrive, and what has arrived."""
+    told: list[dict[str, str]] = []
+
+    class Door(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1], told
+    server.shutdown()
+    server.server_close()
+
+
+def test_codes_come_through_the_channel(approver: Merchant, door: tuple[int, list[dict[str, str]]]) -> None:
+    port, told = door
+    people = approver.folder / "config/local/people.toml"
+    people.write_text(f'[approvers.lin]\nchannel = "apprise"\nto = "json://127.0.0.1:{port}/made-up-0017"\n')
+    assert approver("sweep", "--local", "--now", LATER).code == 0
+    id_ = list_id(approver)
+    assert [one["title"] for one in told] == [f"Approval wanted: {id_}"]
+    assert f"amends approve {id_} --as lin --code " in told[0]["message"]
+    answer = approver("approve", id_, "--as", "lin", "--now", LATER)
+    assert answer.code == 0
+    assert answer.out.startswith("A code was sent to lin by apprise; nothing is decided yet.")
+    assert [one["title"] for one in told[1:]] == [f"Your code for {id_}"]
+    first, second = (one["message"].rpartition(" ")[2] for one in told)
+    words = ["approve", id_, "--as", "lin", "--now", LATER, "--json", "--code"]
+    old = approver(*words, first)
+    assert old.code == 1 and "that is not lin's code" in old.err
+    assert approver(*words, second).json["decision"]["approved"] == 1
+    again = approver(*words, second)
+    assert again.code == 1 and f"list {id_} is already decided" in again.err
+    shown = approver("approvals", "--all", "--now", LATER).out
+    assert "told: lin asked 2026-03-10 12:05, code 2026-03-10 12:05" in shown
+    assert [line["kind"] for line in approver("approvals", "--all", "--json").json["told"][id_]] == [
+        "asked",
+        "code",
+    ]
+    assert len(told) == 2
 
 
 def test_an_exception_is_refused(approver: Merchant) -> None:
