@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.parts import PARTS, Part
 
+PACKAGE = "benchmarks"
 BUSY = 0.1
 """The share of the processors that others used just before a part, above which its numbers are marked."""
 
@@ -55,13 +56,13 @@ class Done:
 def run(part: Part, *, quick: bool, dbos_python: str) -> Done:
     """Run one part to its end or its limit; whatever it started ends with it."""
     arguments = [*(part.quick if quick else part.full)]
-    shown = shlex.join(["python", "-m", f"benchmarks.{part.module}", *arguments])
+    shown = shlex.join(["python", "-m", f"{PACKAGE}.{part.module}", *arguments])
     if part.dbos and dbos_python:
         arguments += ["--dbos-python", dbos_python]
         shown += " --dbos-python …"
     limit = 60 * (part.quick_minutes if quick else part.minutes)
     others, began = in_use(), time.monotonic()
-    command = [sys.executable, "-m", f"benchmarks.{part.module}", *arguments]
+    command = [sys.executable, "-m", f"{PACKAGE}.{part.module}", *arguments]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
