@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from amends.cases.money import Money
 
@@ -116,6 +117,10 @@ class Order(BaseModel):
     status: OrderStatus = OrderStatus.UNKNOWN
     after_sales: AfterSales = AfterSales.NONE
     after_sales_raw: str = Field(default="", description="The platform's own word or number for it.")
+    refunded: Money | None = Field(
+        default=None,
+        description="Money given back so far, where the platform tells; a part of it is no refund.",
+    )
     after_sales_due: AwareDatetime | None = Field(default=None, description="Until when we must answer it.")
     dispute: str = Field(default="", description="The desk's id of an open dispute.")
     shipped_at: AwareDatetime | None = Field(default=None, description="Marked as shipped (label or notice).")
@@ -138,6 +143,25 @@ class Order(BaseModel):
     @classmethod
     def _sorted(cls, tags: tuple[Tag, ...]) -> tuple[Tag, ...]:
         return tuple(sorted(set(tags)))
+
+    @model_validator(mode="after")
+    def _refunded_in_part(self) -> Self:
+        """Money was given back, but not all of it: the order is still to be shipped, and may still be late."""
+        if self.after_sales is AfterSales.REFUNDED and self.refunded is not None:
+            if self.refunded.currency == self.amount.currency and 0 < self.refunded.minor < self.amount.minor:
+                self.__dict__["after_sales"] = AfterSales.NONE  # frozen from here on
+        return self
+
+    def paid_back_since(self, before: Order | None, amount: Money | None) -> bool:
+        """Whether the money of a refund that was asked for has been given back between two observations."""
+        if self.after_sales is AfterSales.REFUNDED:
+            return True
+        now, then = self.refunded, before.refunded if before is not None else None
+        if now is None or amount is None or now.currency != amount.currency:
+            return False
+        if then is not None and then.currency == now.currency:
+            now = now - then
+        return amount.minor > 0 and now >= amount
 
     def public(self) -> Order:
         """The same without personal values: what facts may hold."""

@@ -13,6 +13,7 @@ from functools import partial
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, contradictions, judge
+from amends.cases.money import Money
 from amends.cases.orders import AfterSales, Order, with_tracking
 from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
 from amends.hooks.requests import Extension, Grant, Receipt
@@ -121,7 +122,7 @@ def _saw(shop: Shop, turn: Turn, order: Order) -> None:
             source = f"{rule.platform}/{rule.name.value}: {rule.source} ({rule.confidence.value})"
             bare = bare.model_copy(update={"penalty": money, "penalty_source": source})
         turn.add(bare)
-    _sees_acts(shop, turn, public)
+    _sees_acts(shop, turn, public, before)
 
 
 def _judged_for(shop: Shop, turn: Turn, order: Order) -> Lateness:
@@ -129,7 +130,7 @@ def _judged_for(shop: Shop, turn: Turn, order: Order) -> Lateness:
     return judge(order, now=turn.now, rules=shop.rules, warn=playbook.at_risk_before, agreed=turn.case.agreed)
 
 
-def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
+def _sees_acts(shop: Shop, turn: Turn, order: Order, before: Order | None) -> None:
     """What the order's own state proves: a moved deadline, a paid refund, the end of a dispute."""
     playbook = shop.terms(turn.claim.playbook).playbook
     for effect in list(turn.claim.effects):
@@ -142,7 +143,8 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
                 date is not None and date >= request.until for date in (order.agreed_ship_by, order.ship_by)
             )
         elif isinstance(request, Grant):
-            done = request.remedy.kind.value == "refund" and order.after_sales is AfterSales.REFUNDED
+            refund = request.remedy.kind.value == "refund"
+            done = refund and order.paid_back_since(before, request.remedy.amount)
         if done:
             body = outcomes.confirmed(effect, Receipt(ref="seen"), at=turn.now, playbook=playbook, seen=True)
             turn.change(Change(effect.key, EffectState.CONFIRMED, ref="seen"))
@@ -158,7 +160,7 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
     last = turn.case.last
     if last is not None and last.requested_at is not None and last.owes_remedy(order):
         remedy = last.remedy_due(order)
-        if remedy is not None and order.after_sales is AfterSales.REFUNDED:
+        if remedy is not None and order.paid_back_since(before, remedy.amount):
             turn.add(f.Settled(round=last.number, remedy=remedy, effect="", seen=True))
         elif remedy is not None and order.after_sales in (AfterSales.REJECTED, AfterSales.CLOSED):
             turn.add(
@@ -171,7 +173,8 @@ def _sees_acts(shop: Shop, turn: Turn, order: Order) -> None:
             )
     response = turn.case.act("response")
     if response is not None and response.open and order.after_sales is not AfterSales.DISPUTED:
-        if order.after_sales is AfterSales.REFUNDED:
+        least = Money(minor=1, currency=order.amount.currency)
+        if order.paid_back_since(before, least):
             turn.add(f.Ruled(instance="response", verdict="against-us", by="platform", note="seen: refunded"))
         elif order.after_sales in (AfterSales.CLOSED, AfterSales.NONE, AfterSales.REJECTED):
             turn.add(

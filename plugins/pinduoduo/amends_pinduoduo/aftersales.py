@@ -67,8 +67,8 @@ def state_of(row: Mapping[str, Any], of: str) -> tuple[AfterSales, str]:
 
 
 def worth_a_look(state: AfterSales) -> bool:
-    """Whether the refund's detail tells more than the order: its deadline, and who stepped in."""
-    return state.under_way or state is AfterSales.REJECTED
+    """Whether the refund's detail tells more than the order: its deadline, who stepped in, how much went back."""
+    return state.under_way or state in (AfterSales.REJECTED, AfterSales.REFUNDED)
 
 
 class Refund(BaseModel):
@@ -95,7 +95,7 @@ class Refund(BaseModel):
         stepped_in = flag(answer, "join_or_not") or flag(answer, "dispute_refund_status")
         state = STATES.get(status or 0, AfterSales.UNKNOWN)
         # Once money is on its way back, nothing is left to dispute.
-        if stepped_in and worth_a_look(state) and state is not AfterSales.REFUNDING:
+        if stepped_in and worth_a_look(state) and state not in (AfterSales.REFUNDING, AfterSales.REFUNDED):
             state = AfterSales.DISPUTED
         theirs = str(answer.get("order_sn") or order)
         if theirs != order:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from amends import (
+    AfterSales,
     AnyRequest,
     Context,
     Event,
@@ -129,11 +130,21 @@ class Pinduoduo:
         return read_order(
             row,
             observed_at=now,
-            refund=await self._refund(number) if worth_a_look(state) else None,
+            refund=await self._look_at(number, state),
             seen=seen,
             carrier=await self._carriers.name(row, now),
             do_not_touch=self._config.do_not_touch,
         )
+
+    async def _look_at(self, order: str, state: AfterSales) -> Refund | None:
+        if not worth_a_look(state):
+            return None
+        try:
+            return await self._refund(order)
+        except NotFound as error:
+            if state is not AfterSales.REFUNDED or not error.context:
+                raise
+            return None  # over for so long that it is no longer kept: taken as the whole
 
     async def _refund(self, order: str, ref: str = "") -> Refund:
         answer = await self._router.call("pdd.refund.information.get", "", order_sn=order, after_sales_id=ref)

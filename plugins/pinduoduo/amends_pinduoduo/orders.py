@@ -52,6 +52,7 @@ def read_order(
     if refund is not None:
         after_sales, raw, due = refund.state, str(refund.status), refund.due
         dispute = refund.id if after_sales is AfterSales.DISPUTED else ""
+    refunded = refund.amount if refund is not None and refund.state is AfterSales.REFUNDED else None
     changes = (when(row, "updated_at", of), refund.updated_at if refund else None, seen)
     confirmed = when(row, "confirm_time", of)
     paid = when(row, "pay_time", of)
@@ -72,6 +73,7 @@ def read_order(
         after_sales=after_sales,
         after_sales_raw=raw,
         after_sales_due=due,
+        refunded=refunded,
         dispute=dispute,
         shipped_at=when(row, "shipping_time", of),
         # The customer confirmed it, at the latest then it had arrived.

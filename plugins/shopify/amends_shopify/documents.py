@@ -21,6 +21,7 @@ fragment OrderFields on Order {
   customerLocale
   tags
   totalPriceSet { shopMoney { amount currencyCode } }
+  totalRefundedSet { shopMoney { amount currencyCode } }
   risk { recommendation }
   customer @include(if: $personal) { id displayName }
   email @include(if: $personal)

@@ -351,6 +351,7 @@ class FakeShopify(FakePlatform):
             "customerLocale": order.language or "en",
             "tags": list(self.tags.get(order.number, [])),
             "totalPriceSet": {"shopMoney": amount(order.amount)},
+            "totalRefundedSet": {"shopMoney": amount(order.refunded or Money.zero(order.amount.currency))},
             "risk": {"recommendation": "ACCEPT"},
             "transactions": [{"kind": "SALE", "status": "SUCCESS", "processedAt": text(order.paid_at)}],
             "lineItems": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from amends import AfterSales, Item, Order, OrderStatus, Parcel, Personal, Tag, Tracking
+from amends import AfterSales, Item, Money, Order, OrderStatus, Parcel, Personal, Tag, Tracking
 from amends_shopify.config import ShopifyConfig
 from amends_shopify.wire import Fulfillment, FulfillmentOrder, OrderNode
 
@@ -83,6 +83,7 @@ def to_order(
         status=status,
         after_sales=after_sales,
         after_sales_raw=_raw(node),
+        refunded=_refunded(node),
         after_sales_due=answer_by,
         dispute=dispute,
         shipped_at=max((parcel.createdAt for parcel in gone), default=None),
@@ -175,6 +176,13 @@ def _after_sales(node: OrderNode) -> tuple[AfterSales, str]:
     if node.displayFinancialStatus == "REFUNDED" or any(d.status in _LOST_DISPUTE for d in node.disputes):
         return AfterSales.REFUNDED, ""
     return _RETURNS.get(node.returnStatus, AfterSales.UNKNOWN), ""
+
+
+def _refunded(node: OrderNode) -> Money | None:
+    """What went back by refunds; unknown where a lost dispute took the money instead."""
+    if node.totalRefundedSet is None or any(d.status in _LOST_DISPUTE for d in node.disputes):
+        return None
+    return node.totalRefundedSet.shopMoney.money or None
 
 
 def dispute_id(summary: str) -> str:

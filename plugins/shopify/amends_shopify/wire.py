@@ -152,6 +152,7 @@ class OrderNode(BaseModel):
     updatedAt: Time
     displayFulfillmentStatus: str
     totalPriceSet: ShopAmount
+    totalRefundedSet: ShopAmount | None = None
     fulfillmentOrders: Page[FulfillmentOrder]
     fulfillments: list[Fulfillment]
     cancelledAt: Time | None = None

@@ -38,7 +38,7 @@ def to_order(raw: Any, config: VendureConfig, *, observed_at: datetime) -> Order
     payments, fulfillments = look.rows("payments"), look.rows("fulfillments")
     paid = [at for row in payments if row.get("state") in PAID and (at := look.when(row, "createdAt"))]
     shipped_at, delivered_at = look.reached("Shipped"), look.reached("Delivered")
-    after_sales, after_sales_raw = _after_sales(look, payments)
+    after_sales, after_sales_raw, refunded = _after_sales(look, payments)
     last = fulfillments[-1] if fulfillments else {}
     customer, address = look.part("customer"), look.part("shippingAddress")
     return Order(
@@ -52,6 +52,7 @@ def to_order(raw: Any, config: VendureConfig, *, observed_at: datetime) -> Order
         status=status,
         after_sales=after_sales,
         after_sales_raw=after_sales_raw,
+        refunded=refunded,
         # While some lines are unshipped the order is not: their parcels show in `parcel` only.
         shipped_at=shipped_at if status in (OrderStatus.SHIPPED, OrderStatus.RECEIVED) else None,
         delivered_at=delivered_at if status is OrderStatus.RECEIVED else None,
@@ -150,16 +151,19 @@ def _updated_at(
     return max([look.needed("updatedAt"), placed_at, *(at for at in parts if at)])
 
 
-def _after_sales(look: Look, payments: list[dict[str, Any]]) -> tuple[AfterSales, str]:
+def _after_sales(look: Look, payments: list[dict[str, Any]]) -> tuple[AfterSales, str, Money | None]:
+    """The state of its refunds, Vendure's words for it, and the money that has gone back."""
     refunds = [refund for row in payments for refund in rows(row.get("refunds"))]
     if not refunds:
-        return AfterSales.NONE, ""
+        return AfterSales.NONE, "", None
     raw = ", ".join(str(refund.get("state")) for refund in refunds)
+    none = Money.zero(look.text("currencyCode"))
+    settled = (look.money(refund, "total") for refund in refunds if refund.get("state") == "Settled")
+    back = sum(settled, none)
     if any(refund.get("state") == "Pending" for refund in refunds):
-        return AfterSales.REFUNDING, raw
-    back = sum(look.money(refund, "total").minor for refund in refunds if refund.get("state") == "Settled")
-    paid = sum(look.money(row, "amount").minor for row in payments if row.get("state") in PAID)
-    return (AfterSales.REFUNDED if paid and back >= paid else AfterSales.NONE), raw
+        return AfterSales.REFUNDING, raw, back
+    paid = sum((look.money(row, "amount") for row in payments if row.get("state") in PAID), none)
+    return (AfterSales.REFUNDED if paid and back >= paid else AfterSales.NONE), raw, back or None
 
 
 def _parcel(status: OrderStatus, fulfillments: list[dict[str, Any]]) -> Parcel:

@@ -58,6 +58,7 @@ def to_order(raw: Any, config: WooCommerceConfig, *, shop: str, zone: str, obser
         status=status,
         after_sales=AfterSales.REFUNDED if refunded and refunded >= amount.decimal else AfterSales.NONE,
         after_sales_raw=f"refunded {refunded:f}" if refunded else "",
+        refunded=Money.of(refunded, amount.currency) if refunded > 0 else None,
         shipped_at=shipped_at,
         parcel=Parcel.LABEL_CREATED if label else Parcel.UNKNOWN,
         carrier=carrier,

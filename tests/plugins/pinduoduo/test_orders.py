@@ -247,3 +247,18 @@ async def test_a_word_of_the_merchants_own_keeps_us_away(opened: Opened, router:
     router.orders["P-1"] = order_row("P-1", NOW, remark="VIP 别联系")
     assert Tag.DO_NOT_TOUCH in (await opened(do_not_touch="别联系").order("P-1")).tags
     assert Tag.DO_NOT_TOUCH not in (await opened(do_not_touch="").order("P-1")).tags
+
+
+@pytest.mark.parametrize(
+    ("back", "state"), [(1999, AfterSales.REFUNDED), (500, AfterSales.NONE), (None, AfterSales.REFUNDED)]
+)
+async def test_money_given_back_in_part_is_no_refund_of_the_order(
+    shop: Pinduoduo, router: FakeRouter, back: int | None, state: AfterSales
+) -> None:
+    """`after_sales_status` 10 says that a refund was paid; how much of the order, its detail says."""
+    router.orders["P-1"] = order_row("P-1", NOW, after_sales_status=10, refund_status=4)
+    if back is not None:  # else so long ago that the platform has forgotten it
+        router.refunds["P-1"] = refund_row("P-1", NOW, 10, refund_amount=back)
+    order = await shop.order("P-1")
+    assert order.after_sales is state
+    assert order.refunded == (Money(minor=back, currency="CNY") if back else None)

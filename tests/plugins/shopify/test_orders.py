@@ -202,3 +202,25 @@ async def test_an_order_with_many_parts_is_read_whole(store: Any) -> None:
     store.fake.MoreFulfillmentOrders = lambda asked: {"order": {"fulfillmentOrders": more}}
     assert (await store.connector().order("#1001")).ship_by == late
     assert store.variables("MoreFulfillmentOrders")["after"] == "there"
+
+
+@pytest.mark.parametrize(
+    ("back", "status", "state", "disputes"),
+    [
+        ("0.00", "PAID", AfterSales.NONE, []),
+        ("5.00", "PARTIALLY_REFUNDED", AfterSales.NONE, []),
+        # A lost dispute took the money, and no refund shows it.
+        ("5.00", "PARTIALLY_REFUNDED", AfterSales.REFUNDED, ["LOST"]),
+    ],
+)
+def test_money_given_back(
+    node: dict[str, Any], back: str, status: str, state: AfterSales, disputes: list[str]
+) -> None:
+    node |= {
+        "displayFinancialStatus": status,
+        "totalRefundedSet": {"shopMoney": {"amount": back, "currencyCode": "EUR"}},
+        "disputes": [{"id": "1", "status": word, "initiatedAs": "CHARGEBACK"} for word in disputes],
+    }
+    order = seen(node)
+    told = back != "0.00" and not disputes
+    assert (order.after_sales, order.refunded) == (state, Money.of(back, "EUR") if told else None)

@@ -271,6 +271,8 @@ def test_states_and_times() -> None:
     assert (
         seen(payments=[{**paid, "refunds": [{**back[0], "state": "Failed"}]}]).after_sales is AfterSales.NONE
     )
+    part = seen(payments=[{**paid, "refunds": [{**back[0], "total": 500}]}])
+    assert (part.after_sales, part.refunded) == (AfterSales.NONE, Money.of("5.00", part.amount.currency))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -107,7 +107,10 @@ async def test_tags_tracking_and_refunds(shop: FakeShop, connect: Connect) -> No
     assert order.tags == (Tag.DO_NOT_TOUCH,)
     assert (order.carrier, order.tracking_number, order.ship_by) == ("dhl", "T1", None)
     assert order.shipped_at == datetime.fromtimestamp(1795400000, UTC)
-    assert order.after_sales is AfterSales.REFUNDED
+    assert (order.after_sales, order.refunded) == (AfterSales.REFUNDED, order.amount)
+    shop.add(42, modified=NOW, refunds=[{"id": 1, "total": "-9.35"}, {"id": 2, "total": "-0.01"}])
+    part = await connect().order("42")
+    assert (part.after_sales, part.refunded) == (AfterSales.NONE, Money.of("9.36", "EUR"))
     assert order.customer.startswith("guest-") and "sample" not in order.customer
 
 

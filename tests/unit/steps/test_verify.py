@@ -7,6 +7,7 @@ from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, WAYS, Workshop, wor
 
 from amends.cases import facts as f
 from amends.cases.money import Money
+from amends.cases.offers import Offer, Remedy, RemedyKind
 from amends.cases.orders import AfterSales, OrderStatus, Parcel
 from amends.errors import (
     AuthFailed,
@@ -18,6 +19,7 @@ from amends.errors import (
     Unavailable,
     Unreachable,
 )
+from amends.hooks.specs import Operation
 from amends.ledger.effects import EffectState
 from amends.steps import people
 from amends.steps.intake import take_orders
@@ -186,3 +188,38 @@ async def _complained(shop: Workshop) -> None:
     shop.platform.say(f.Answer.DECLINE)
     await shop.sweep(HOUR)
     assert shop.effect("complain").state is EffectState.CONFIRMED
+
+
+PART = Money.of("40.00", "CNY")
+
+
+async def test_a_refund_of_a_part_ends_no_case() -> None:
+    """The platform's word is `refunded`, but the goods are still owed."""
+    async with workshop() as shop:
+        shop.platform.show(after_sales=AfterSales.REFUNDED, refunded=PART)
+        await shop.sweep()
+        assert shop.case().outcome is None and shop.done() == 1
+        assert shop.last("observed").order.after_sales is AfterSales.NONE
+        shop.platform.show(after_sales=AfterSales.REFUNDED, refunded=Money.of("200.00", "CNY"))
+        await shop.sweep(DAY)
+        assert shop.case().outcome == f.Outcome.REFUNDED
+
+
+@pytest.mark.parametrize(("before", "settled"), [(None, True), (Money.of("40.00", "CNY"), False)])
+async def test_a_partial_refund_is_seen_by_the_money_that_went_back(
+    before: Money | None, settled: bool
+) -> None:
+    """A person gave it by hand; what had gone back before is not it."""
+    by_hand = Operation.by_hand("back office", reviewed=True)
+    async with workshop(operations={"grant:refund": by_hand}, orders=()) as shop:
+        refund = Remedy(kind=RemedyKind.REFUND, amount=PART)
+        shop.policy.offer = lambda view, context: Offer(remedy=refund, why="late")
+        shop.platform.show(refunded=before)
+        await shop.sweep()
+        shop.platform.say(f.Answer.ACCEPT)
+        await shop.sweep(HOUR)
+        assert "settled" not in shop.kinds() and len(shop.tasks()) == 1
+        shop.platform.show(refunded=PART)
+        await shop.sweep(HOUR)
+        assert ("settled" in shop.kinds()) is settled
+        assert len(shop.tasks()) == (0 if settled else 1)
