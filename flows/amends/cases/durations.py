@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -14,8 +15,11 @@ _UNIT = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 def parse_duration(value: Any) -> Any:
     """A `timedelta` from text; raises `ValueError` that shows the form. Other values pass through."""
-    if not isinstance(value, str):
-        return value
+    return _parsed(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=4096)
+def _parsed(value: str) -> timedelta:
     text = value.strip().lower()
     sign, text = (-1, text[1:]) if text.startswith("-") else (1, text)
     parts = _PART.findall(text)

@@ -5,6 +5,8 @@ A fact is something observed or done. The stage of a case, and what to do next, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -225,7 +227,15 @@ class Held(Body):
     why: str
     by: str
     cause: Literal[
-        "operator", "storm", "backfill", "quarantine", "poison", "contact", "approval", "platform", "undecided"
+        "operator",
+        "storm",
+        "backfill",
+        "quarantine",
+        "poison",
+        "contact",
+        "approval",
+        "platform",
+        "undecided",
     ] = "operator"
 
 
@@ -361,12 +371,11 @@ def is_material(kind: str) -> bool:
     return kind not in _IMMATERIAL
 
 
-class Fact(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Fact:
     """One fact of a case. `seq` counts from 1 within the case; `actor` is `amends`, a platform or a person's name."""
 
-    model_config = ConfigDict(frozen=True)
-
     seq: int
-    at: AwareDatetime
+    at: datetime
     actor: str
-    body: AnyBody
+    body: FactBody

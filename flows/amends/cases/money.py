@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 _TEXT = re.compile(r"^\s*([+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3})(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+_PLAIN = re.compile(r"(-?[0-9]{1,16})(?:\.([0-9]{1,4}))? ([A-Z]{3})", re.ASCII)
 _LARGEST = 10**18
 """Minor units below this fit the ledger's 64 bits."""
 _DIGITS = {
@@ -45,6 +46,9 @@ class Money(BaseModel):
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, str):
+            plain = _PLAIN.fullmatch(value)
+            if plain and len(plain[2] or "") == minor_digits(plain[3]):  # as we write it ourselves
+                return {"minor": int(plain[1] + (plain[2] or "")), "currency": plain[3]}
             match = _TEXT.match(value)
             if not match:
                 raise ValueError(f"{value!r} is not an amount with a currency such as '12.30 CNY'")

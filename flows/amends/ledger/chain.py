@@ -96,7 +96,7 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
                     "hash": head,
                 }
             )
-            fact = f.Fact.model_construct(seq=count, at=item.at, actor=item.actor, body=item.body)
+            fact = f.Fact(seq=count, at=item.at, actor=item.actor, body=item.body)
             written.setdefault(case, []).append(fact)
         mac = _head_mac(tx, case, count, head)
         (moved if case in known else first).append({"c": case, "length": count, "head": head, "mac": mac})
@@ -167,7 +167,7 @@ def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:
     )
     for case, seq, at, kind, actor, body in tx.execute(query):
         try:
-            fact = f.Fact.model_construct(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
+            fact = f.Fact(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
         except (KeyError, ValueError, OverflowError) as error:
             raise LedgerCorrupt(f"fact {seq} of case {case} ({kind}) cannot be read") from error
         found[case].append(fact)

@@ -58,7 +58,7 @@ class Turn:
     def add(self, body: f.FactBody, actor: str = "amends") -> None:
         """Append a fact; the snapshot knows it at once."""
         self.facts.append(chain.New(body, self.now, actor))
-        fact = f.Fact.model_construct(seq=self.case.count + 1, at=self.now, actor=actor, body=body)
+        fact = f.Fact(seq=self.case.count + 1, at=self.now, actor=actor, body=body)
         self.case.apply(fact)
         if isinstance(body, f.Replied) and body.answer is f.Answer.CANCEL and self.case.last is not None:
             self.release_rounds.append(

@@ -29,7 +29,6 @@ async def write_notes(shop: Shop) -> None:
     if not shop.notes:
         return
     operation = shop.operation(NOTE, NOTE)
-    gate = asyncio.Semaphore(shop.connector_spec.in_flight)
     for _ in range(MOST // WINDOW):
         now = shop.clock.now()
         window = await shop.ledger.run(

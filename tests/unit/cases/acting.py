@@ -47,7 +47,7 @@ class Steps:
             self._told_too_often(body)
         if isinstance(body, f.Filed):
             assert not any(a.filed_at and a.instance == body.instance and a.open for a in self.case.acts)
-        fact = f.Fact.model_construct(seq=self.case.count + 1, at=self.at, actor=actor, body=body)
+        fact = f.Fact(seq=self.case.count + 1, at=self.at, actor=actor, body=body)
         self.facts.append(fact)
         self.case.apply(fact)
         self.trail.append(f"      + {getattr(body, 'kind', '?')} {_short(body)}")

@@ -42,7 +42,7 @@ def test_folding_is_deterministic_and_goes_on_from_where_it_was(
     found: list[tuple[f.Body, object]], cut: int
 ) -> None:
     written = [
-        f.Fact.model_construct(seq=n, at=at, actor="amends", body=body)  # type: ignore[arg-type]
+        f.Fact(seq=n, at=at, actor="amends", body=body)  # type: ignore[arg-type]
         for n, (body, at) in enumerate([(OPENED, T0), *found], 1)
     ]
     whole = fold(written, case=1, shop="s", number="n")
