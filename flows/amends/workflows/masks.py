@@ -46,7 +46,7 @@ def masked(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def without_words(body: f.Body) -> f.Body:
+def without_words(body: f.FactBody) -> f.FactBody:
     """A fact without the words that a person typed or a platform answered: they may name a customer.
 
     The ledger keeps them, and `amends case` shows them to who may read it.
