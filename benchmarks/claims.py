@@ -196,8 +196,9 @@ def _folded(rows: list[Any], told: list[Any], typed: dict[str, Callable[[Any], A
         row[0]: {"number": row[1], "epoch": row[2], "count": 0, "order": None, "rounds": {}, "acts": {}}
         for row in rows
     }
-    for case, seq, at, kind, _, body in told:
-        state, fact = states[case], json.loads(body)
+    bodies = json.loads(f"[{','.join(row[5] for row in told)}]")  # in one go: half of one by one
+    for (case, seq, at, kind, _, _), fact in zip(told, bodies, strict=True):
+        state = states[case]
         state["count"] = seq
         when = datetime.fromtimestamp(at / 1e6, UTC) if typed else at
         match kind:

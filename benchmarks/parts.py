@@ -65,6 +65,22 @@ PARTS = (
         quick=words("--seconds 5"),
     ),
     Part(
+        "kills",
+        "Killed in mid-work: done twice, or not at all",
+        "kills",
+        quick=words("--kills 3 --orders 60 --only amends,U"),
+        minutes=12,
+        quick_minutes=2,
+    ),
+    Part(
+        "workers",
+        "Two workers on one shop, Postgres",
+        "workers",
+        quick=words("--orders 800 --pairs 1"),
+        minutes=10,
+        quick_minutes=2,
+    ),
+    Part(
         "http",
         "Requests through the HTTP client",
         "http",
