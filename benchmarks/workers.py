@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -41,12 +42,12 @@ BAR = 1.6
 
 @dataclass(frozen=True)
 class Side:
-    """What so many workers did together; CPU seconds of theirs are summed."""
+    """What so many workers did together, and CPU seconds: of the workers, the sandbox, Postgres, and everybody else here."""
 
     workers: int
     cases: int
     seconds: float
-    cpu: float
+    cpu: tuple[float, float, float, float]
     shares: tuple[int, ...]
 
     @property
@@ -126,32 +127,62 @@ def side(folder: Path, cluster: Cluster, workers: int, asked: argparse.Namespace
             for _ in range(workers)
         ]
         try:
-            told = _race(started)
+            seconds, found, cpu = _race(started, box.process.pid, cluster)
         finally:
             for process in started:
                 process.kill()
                 process.wait()
         granted = [entry.order for entry in box.control.journal() if entry.kind == "grant:coupon"]
-    seconds, found = told
     if (
         not len(granted) == len(set(granted)) > 0.9 * cases
     ):  # a few turn out to be shipped, or to want no remedy
         raise AssertionError(f"{len(granted)} grants, {len(set(granted))} orders, {cases} cases")
     shares = tuple(one["cases"] for one in found)
-    return Side(workers, len(granted), seconds, sum(one["cpu"] for one in found), shares)
+    return Side(workers, len(granted), seconds, cpu, shares)
 
 
-def _race(workers: list[subprocess.Popen[str]]) -> tuple[float, list[dict[str, Any]]]:
+def _race(
+    workers: list[subprocess.Popen[str]], sandbox: int, cluster: Cluster
+) -> tuple[float, list[dict[str, Any]], tuple[float, float, float, float]]:
     for process in workers:
         if process.stdout is None or process.stdout.readline() != "ready\n":
             raise AssertionError(f"a worker did not begin: exit code {process.wait()}")
+    before = _used(sandbox), _used_below(cluster), _used_by_all()
     began = time.perf_counter()
     for process in workers:
         if process.stdin is not None:
             process.stdin.write("go\n")
             process.stdin.flush()
     found = [json.loads(process.stdout.readline()) for process in workers if process.stdout is not None]
-    return time.perf_counter() - began, found
+    seconds = time.perf_counter() - began
+    after = _used(sandbox), _used_below(cluster), _used_by_all()
+    ours = sum(one["cpu"] for one in found)
+    box, postgres, everybody = (late - early for late, early in zip(after, before, strict=True))
+    return seconds, found, (ours, box, postgres, max(0.0, everybody - ours - box - postgres))
+
+
+def _used(pid: int, *, children: bool = False) -> float:
+    """CPU seconds of a process so far, by the kernel's count; with those of its ended children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11 : 15 if children else 13])) / os.sysconf("SC_CLK_TCK")
+
+
+def _used_below(cluster: Cluster) -> float:
+    """The same of the server and its backends."""
+    if cluster.process is None:
+        raise AssertionError("the cluster does not run")
+    pid = cluster.process.pid
+    found = _used(pid, children=True)
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # ended just now
+            found += _used(int(child))
+    return found
+
+
+def _used_by_all() -> float:
+    """CPU seconds of this machine so far, but for waiting and idling."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def compare(asked: argparse.Namespace) -> list[str]:
@@ -172,13 +203,15 @@ def compare(asked: argparse.Namespace) -> list[str]:
         f"{pairs[0][0].cases} cases, each call {1000 * asked.delay:.0f} ms, {asked.in_flight} in flight in each worker; "
         f"medians of {asked.pairs} pairs.",
         "",
-        "| workers | cases/s | CPU of the workers, ms a case |",
-        "|---:|---:|---:|",
+        "| workers | cases/s | CPU a case, ms: workers | sandbox | Postgres | CPU used by others meanwhile |",
+        "|---:|---:|---:|---:|---:|---:|",
     ]
     for sides in zip(*pairs, strict=True):
         rate = statistics.median(one.rate for one in sides)
-        cpu = statistics.median(1000 * one.cpu / one.cases for one in sides)
-        lines.append(f"| {sides[0].workers} | {rate:.1f} | {cpu:.1f} |")
+        cpu = [statistics.median(1000 * one.cpu[n] / one.cases for one in sides) for n in range(3)]
+        others = statistics.median(one.cpu[3] / one.seconds / (os.cpu_count() or 1) for one in sides)
+        each = " | ".join(f"{ms:.1f}" for ms in cpu)
+        lines.append(f"| {sides[0].workers} | {rate:.1f} | {each} | {100 * others:.0f} % |")
     bar = f" (bar: ≥ {BAR}, {'met' if ratio >= BAR else '**missed**'})" if asked.workers == 2 else ""
     return [*lines, "", f"{asked.workers} workers are {ratio:.2f} × one{bar}."]
 
