@@ -137,6 +137,12 @@ def _tracking(order: Order) -> Tracking | None:
     )  # fmt: skip
 
 
+def _last_dispute(record: Record) -> str:
+    """The dispute that a ruling ended, perhaps: whoever goes on with it needs its number."""
+    seen = (fact.body.order.dispute for fact in reversed(record.facts) if isinstance(fact.body, f.Observed))
+    return next(filter(None, seen), "")
+
+
 def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     order = turn.case.order
     if order is None:
@@ -154,7 +160,8 @@ def _plan(shop: Shop, turn: Turn, step: f.Step, record: Record) -> work.Plan:
     files = evidence_files(shop, turn.case, record, instance)
     request = Filing(
         key="", op=_OPS.get(instance, "complain"), order=order.number, round=len(turn.case.rounds),
-        customer=order.customer, instance=instance, text=words.body, dispute=order.dispute, files=files,
+        customer=order.customer, instance=instance, text=words.body, files=files,
+        dispute=order.dispute or _last_dispute(record),
         tracking=_tracking(order),
         refunds=tuple(e.ref for e in record.effects if e.kind == "grant:refund" and e.state == "confirmed" and e.ref),
     )  # fmt: skip
