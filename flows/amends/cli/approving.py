@@ -96,7 +96,7 @@ def _told(log: Sequence[Notice], zone: tzinfo) -> str:
     """Who was told what, when: `lin asked 12:00, reminded 16:00; wang asked 20:00 (failed)`."""
     by_person: dict[str, list[str]] = {}
     for line in log:
-        state = "" if line.state in ("sent", "none") else f" ({line.state})"
+        state = {"sent": "", "none": " (no channel)"}.get(line.state, f" ({line.state})")
         by_person.setdefault(line.person, []).append(
             f"{line.kind} {local(line.at or line.planned_at, zone)}{state}"
         )

@@ -90,9 +90,10 @@ def begin(tx: Tx, notice: Notice, now: datetime) -> str:
     return str(state)
 
 
-def end(tx: Tx, notice: Notice, state: str, error: str = "") -> None:
-    """Write what became of it."""
-    _set(tx, notice, state=state, error=error)
+def end(tx: Tx, notice: Notice, state: str, error: str = "", *, counts: bool = True) -> None:
+    """Write what became of it. `counts=False`: it is no try, as where config is wrong: that is for a person to mend."""
+    more: dict[str, Any] = {} if counts else {"tries": 0}
+    _set(tx, notice, state=state, error=error, **more)
 
 
 def log(tx: Tx, lists: Sequence[str]) -> dict[str, list[Notice]]:

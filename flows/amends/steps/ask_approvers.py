@@ -57,8 +57,10 @@ def due(
         found.append((later[0], "asked"))
     reminded = {one.person for one in log if one.kind == "reminded"}
     for name, at in sorted(asked.items()):
-        if rules.remind_after is not None and at + rules.remind_after <= now and name in names:
-            found += [(name, "reminded")] if name not in reminded else []
+        if rules.remind_after is None or now < at + rules.remind_after or name in reminded:
+            continue
+        if name in names and settings.approver(name).channel:
+            found.append((name, "reminded"))
     return [(name, kind) for name, kind in found if name not in done]
 
 
@@ -153,7 +155,8 @@ def _failed(tx: Tx, notice: Notice, error: Exception) -> None:
     """It certainly did not leave (then it is tried again), or what became of it is unknown (then it is not)."""
     # Errors of ours that no platform raised come from config or a plugin's making, before anything is sent.
     kept_here = error.sure_not_done if isinstance(error, PlatformError) else isinstance(error, AmendsError)
-    notices.end(tx, notice, "failed" if kept_here else "unknown", type(error).__name__)
+    counts = isinstance(error, PlatformError)
+    notices.end(tx, notice, "failed" if kept_here else "unknown", type(error).__name__, counts=counts)
     if kept_here and notice.kind != "held":
         codes.withdraw(tx, notice.list, notice.person)
 

@@ -160,6 +160,10 @@ async def test_who_has_a_code_of_their_own_is_not_written_to() -> None:
     ) as its:
         assert await its.sweep() == ["lin: Approval wanted"]
         assert its.log() == ["lin asked sent", "mo asked none"]
+        rules = its.shop.shop.settings.approvals.model_copy(update={"remind_after": HOUR})
+        its.shop.shop.settings = its.shop.shop.settings.model_copy(update={"approvals": rules})
+        assert await its.sweep(HOUR) == ["lin: Still waiting for approval"]
+        assert len(its.log()) == 3
 
 
 @pytest.mark.parametrize(
@@ -194,6 +198,17 @@ async def test_a_channel_that_never_works_is_given_up() -> None:
         assert len(its.shop.sms.calls) == notices.TRIES
         its.shop.sms.always.clear()
         assert await send_code(its.asking, its.listing.id, "lin") == "sms"
+        assert await its.say("lin", its.code()) == approvals.Decision(approved=1)
+
+
+async def test_a_wrong_config_is_told_each_time_until_it_is_mended() -> None:
+    async with office(people_={"lin": Approver(channel="pigeon", to="lin's roof")}) as its:
+        for _ in range(2 * notices.TRIES):
+            assert await its.sweep(MINUTE) == []
+            assert "no plugin offers the channel 'pigeon'" in its.problems[0]
+        mended = its.shop.shop.settings.model_copy(update={"approvers": {"lin": PEOPLE["lin"]}})
+        its.shop.shop.settings = mended
+        assert await its.sweep(MINUTE) == ["lin: Approval wanted"]
         assert await its.say("lin", its.code()) == approvals.Decision(approved=1)
 
 
