@@ -6,36 +6,16 @@ Whatever the facts, the answer is an end, a wait with a due time, a person, or o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import datetime
 
 from amends.cases import facts as f
-from amends.cases.durations import show_duration
+from amends.cases.instances import Instances
 from amends.cases.lateness import State
-from amends.cases.money import Money
-from amends.cases.orders import AfterSales, OrderStatus
-from amends.cases.snapshot import Act, Round, Snapshot
-from amends.cases.stages import Now, Stage, Terms, look, stage
+from amends.cases.moves import LOOK_AGAIN, Next, approval_name, over
+from amends.cases.snapshot import Round, Snapshot
+from amends.cases.stages import Stage, Terms, look, stage
 
-LOOK_AGAIN = timedelta(hours=24)
-"""How often a case that waits for a person is looked at, so that none is forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """One decision. `at` is the due time of a wait; `body` a fact to append; `what` names the act to be approved, or,
-    with a step, what of it: what to file before a desk (`complaint`, `legal` …), `look` for a ruling, `withdraw` what
-    was planned and has not left."""
-
-    do: Literal["step", "wait", "ask", "person", "close", "record", "nothing"]
-    why: str
-    stage: Stage
-    step: f.Step | None = None
-    at: datetime | None = None
-    what: str = ""
-    amount: Money | None = None
-    body: f.FactBody | None = None
+__all__ = ["LOOK_AGAIN", "Next", "approval_name", "decide"]
 
 
 def decide(case: Snapshot, at: datetime, terms: Terms) -> Next:
@@ -45,17 +25,8 @@ def decide(case: Snapshot, at: datetime, terms: Terms) -> Next:
     return _By(now, where).decide()
 
 
-def approval_name(step: f.Step, detail: object) -> str:
-    """The name under which an act is put to a person: `escalate:legal`, `contact-customer:2`."""
-    return f"{step.value}:{detail}"
-
-
-class _By:
-    """The deciders, one per stage; what they share is worked out once."""
-
-    def __init__(self, now: Now, where: Stage) -> None:
-        self.now, self.case, self.at, self.where = now, now.case, now.at, where
-        self.playbook = now.terms.playbook
+class _By(Instances):
+    """The deciders, one per stage."""
 
     def decide(self) -> Next:
         if self.where in (Stage.CLOSED, Stage.HELD):
@@ -71,68 +42,6 @@ class _By:
         if self.case.order is None:
             return self.step(f.Step.VERIFY, "nothing is known of the order yet")
         return _DECIDERS[self.where](self)
-
-    # the answers
-
-    def step(self, step: f.Step, why: str, what: str = "") -> Next:
-        """Do that step; where the order was last seen too long ago, look first."""
-        case = self.case
-        if case.unseen is not None and self.at < case.unseen.retry_at:
-            return self.wait(case.unseen.retry_at, f"the order could not be looked at: {case.unseen.why}")
-        if step is not f.Step.VERIFY:
-            seen = case.observed_at
-            if seen is None or self.at - seen > self.playbook.fresh_for:
-                ago = "never" if seen is None else f"{show_duration(self.at - seen)} ago"
-                return Next("step", f"before {step.value}: last looked {ago}", self.where, step=f.Step.VERIFY)
-        return Next("step", why, self.where, step=step, what=what)
-
-    def wait(self, at: datetime, why: str) -> Next:
-        if at <= self.at:  # a wait must lie ahead, or the case would spin
-            at = self.at + self.playbook.retry
-        return Next("wait", why, self.where, at=at)
-
-    def watch(self, until: datetime | None, why: str) -> Next:
-        """Wait, looking at the order every `poll`: verify when that time has passed."""
-        seen = self.case.observed_at or self.at
-        if self.at - seen >= self.playbook.poll or (until is not None and self.at >= until):
-            if self.at - seen > self.playbook.fresh_for:
-                return self.step(f.Step.VERIFY, why)
-        poll = max(seen, self.at - self.playbook.poll) + self.playbook.poll
-        return self.wait(min(poll, until) if until is not None and until > self.at else poll, why)
-
-    def person(self, why: str) -> Next:
-        return Next("person", why, self.where, at=self.at + LOOK_AGAIN)
-
-    def close(self, outcome: f.Outcome, why: str) -> Next:
-        if self.now.owes:  # a late yes, while a complaint ran
-            return self.settling()
-        return Next("close", why, self.where, body=f.Closed(outcome=outcome, why=why))
-
-    def record(self, body: f.FactBody, why: str) -> Next:
-        return Next("record", why, self.where, body=body)
-
-    def ask_or(self, what: str, amount: Money | None, go: Next, refused: Callable[[], Next]) -> Next:
-        """`go` once a person has said yes to just this; ask for it, wait for it, or take the other way."""
-        asked = self.case.approvals.get(what)
-        if asked is not None and asked.version == self.case.version:
-            if asked.state == "approved":
-                return go
-            if asked.state == "refused":
-                return refused()
-            if self.at < asked.expires_at:
-                return self.wait(asked.expires_at, f"{what} waits for a yes on list {asked.list}")
-        if go.do != "step" or go.step is f.Step.VERIFY:
-            return go  # what is put to a person must be fresh
-        return Next(
-            "ask",
-            f"a person must approve {what}: {go.why}",
-            self.where,
-            step=go.step,
-            what=what,
-            amount=amount,
-        )
-
-    # what several stages share
 
     def _unsettled(self) -> Next | None:
         if not self.case.pending:
@@ -159,93 +68,6 @@ class _By:
             return go
         return Next("step", why, self.where, step=pending.step)
 
-    def _ended(self) -> Next | None:
-        """The order's own state ends the case where nothing is owed."""
-        order = self.case.order
-        if order is None or self.now.owes:
-            return None
-        last = self.now.last
-        cancelled = last is not None and last.answer is f.Answer.CANCEL and last.settled_at is not None
-        if cancelled:
-            return self.close(f.Outcome.CANCELLED, "the customer cancelled and has the money back")
-        if order.after_sales is AfterSales.REFUNDED:
-            return self.close(f.Outcome.REFUNDED, "the order was refunded")
-        if order.status is OrderStatus.CANCELLED:
-            return self.close(f.Outcome.CANCELLED, "the order was cancelled")
-        return None
-
-    def _stopped(self) -> Next | None:
-        """No offer while a refund, return or dispute runs; a dispute is answered by its due date."""
-        why = self.case.offer_stopped
-        if not why:
-            return None
-        if self.case.disputed and self.case.act("response") is None and self.now.terms.able("respond"):
-            return self.step(
-                f.Step.COMPLAIN, "the platform opened a dispute: respond before its due date", "response"
-            )
-        return self.watch(None, f"{why}: no offers meanwhile")
-
-    def _further(self, why: str) -> Next:
-        """Beyond offers: complaint, arbitration, law, or the end; each only where playbook and desk allow it."""
-        late = self.now.lateness
-        if late is not None and late.state is State.AT_RISK:
-            return self.wait(
-                late.ship_by or self.at, f"{why}; nothing to complain of before the deadline breaks"
-            )
-        playbook, terms = self.playbook, self.now.terms
-        if (
-            "file-complaint" in playbook.then
-            and terms.able("complain")
-            and self.case.act("complaint") is None
-        ):
-            go = self.step(f.Step.COMPLAIN, why, "complaint")
-            if not playbook.approve.complaint:
-                return go
-            return self.ask_or(
-                approval_name(f.Step.COMPLAIN, "complaint"), None, go, lambda: self._escalate(why)
-            )
-        return self._escalate(why)
-
-    def _escalate(self, why: str) -> Next:
-        playbook, terms = self.playbook, self.now.terms
-        ruled_for_us = any(a.verdict == "for-us" for a in self.case.acts)
-        if "escalate" in playbook.then and not ruled_for_us:
-            complained = self.case.act("complaint") is not None or self.case.act("response") is not None
-            if complained and terms.able("arbitrate") and self.case.act("arbitration") is None:
-                go = self.step(f.Step.ESCALATE, f"{why}: apply for arbitration", "arbitration")
-                if not playbook.approve.arbitration:
-                    return go
-                return self.ask_or(
-                    approval_name(f.Step.ESCALATE, "arbitration"), None, go, lambda: self._written_off(why)
-                )
-            if (
-                self.case.act("arbitration") is not None
-                and self.case.act("legal") is None
-                and self._law_is_worth_it()
-            ):
-                go = self.step(f.Step.ESCALATE, f"{why}: hand the dossier to a lawyer", "legal")
-                if not playbook.approve.legal:
-                    return go
-                return self.ask_or(
-                    approval_name(f.Step.ESCALATE, "legal"), None, go, lambda: self._written_off(why)
-                )
-        return self._written_off(why)
-
-    def _law_is_worth_it(self) -> bool:
-        over, order = self.playbook.legal_over, self.case.order
-        if not self.playbook.legal or order is None:
-            return False
-        return over is None or (over.currency == order.amount.currency and order.amount >= over)
-
-    def _written_off(self, why: str) -> Next:
-        ruling = self.now.last_ruling
-        if ruling is not None and ruling.verdict == "against-us":
-            return self.close(
-                f.Outcome.RULED_AGAINST_US,
-                f"{ruling.instance} ruled against us, and nothing further is to be done",
-            )
-        return self.close(f.Outcome.WRITTEN_OFF, f"{why}; nothing further is to be done")
-
     # one decider per stage
 
     def closed(self) -> Next:
@@ -262,54 +84,6 @@ class _By:
         why = "; ".join(case.contradictions) if case.contradictions else lateness.why if lateness else ""
         return self.watch(None, f"the data contradicts itself: {why}" if case.contradictions else why)
 
-    def legal(self) -> Next:
-        act = self.now.open_act
-        return self.watch(
-            act.ruling_by if act else None, "with a lawyer: a person records each act and the end"
-        )
-
-    def filed(self) -> Next:
-        act = self.now.open_act
-        if act is None:
-            raise AssertionError(f"{self.where} without an open act")
-        ended = self._ended()
-        if ended is not None:
-            return ended
-        if self.case.disputed and self.case.act("response") is None:
-            answer = self._stopped()
-            if answer is not None and answer.do == "step":
-                return answer
-        step = f.Step.ESCALATE if act.instance == "arbitration" else f.Step.COMPLAIN
-        looked = act.looked_at or act.filed_at or self.at
-        every = (
-            self.playbook.poll if self.now.terms.can.get("ruling") == "api" else LOOK_AGAIN
-        )  # a person looks daily
-        if self.at - looked >= every:
-            return self.step(step, f"look for a ruling on the {act.instance}", "look")
-        if act.ruling_by is not None and self.at >= act.ruling_by:
-            if act.instance == "response":
-                return self.wait(looked + every, "the dispute is overdue for a ruling")
-            return self._escalate(f"no ruling on the {act.instance} by its due time")
-        due = looked + every
-        if act.ruling_by is not None and self.at < act.ruling_by < due:
-            due = act.ruling_by
-        return self.wait(due, f"the {act.instance} is filed, no ruling yet")
-
-    def ruled(self) -> Next:
-        act: Act | None = self.now.last_ruling
-        if act is None or act.verdict is None:
-            raise AssertionError("ruled without a ruling")
-        if act.verdict == "for-us":
-            return self.close(f.Outcome.RULED_FOR_US, f"{act.instance} ruled for us")
-        if act.verdict == "withdrawn":
-            return self.close(f.Outcome.WITHDRAWN, f"the {act.instance} was withdrawn")
-        if act.verdict == "written-off":
-            return self.close(f.Outcome.WRITTEN_OFF, "a person wrote it off")
-        ended = self._ended()
-        if act.instance == "legal" or (ended is not None and act.instance != "complaint"):
-            return self.close(f.Outcome.RULED_AGAINST_US, f"{act.instance} ruled against us")
-        return self._escalate(f"the {act.instance} ruled against us")
-
     def settling(self) -> Next:
         last, order = self._last(), self.case.order
         if order is None:
@@ -318,8 +92,8 @@ class _By:
         if last.requested_at is not None and last.owes_remedy(order):
             return self.watch(None, f"{remedy}: asked for, the platform reviews it")
         go = self.step(f.Step.SETTLE, f"accepted: give {remedy}" if remedy else "accepted: move the deadline")
-        over = self.playbook.approve.remedy_over
-        if last.answer is f.Answer.CANCEL and _over(remedy.amount if remedy else None, over):
+        limit = self.playbook.approve.remedy_over
+        if last.answer is f.Answer.CANCEL and over(remedy.amount if remedy else None, limit):
             what = approval_name(f.Step.SETTLE, last.number)
             return self.ask_or(
                 what, remedy.amount if remedy else None, go, lambda: self._refund_refused(last)
@@ -471,7 +245,7 @@ class _By:
     def _send(self, last: Round) -> Next:
         amount = last.offer.remedy.amount if last.offer.remedy else None
         go = self.step(f.Step.CONTACT, f"offer {last.number} is proposed: tell the customer")
-        if not _over(amount, self.playbook.approve.remedy_over):
+        if not over(amount, self.playbook.approve.remedy_over):
             return go
         return self.ask_or(approval_name(f.Step.CONTACT, last.number), amount, go, lambda: go)
 
@@ -510,13 +284,6 @@ class _By:
         if last is None:
             raise AssertionError(f"{self.where} without an offer")
         return last
-
-
-def _over(amount: Money | None, limit: Money | None) -> bool:
-    """Whether an amount needs a yes; another currency than the limit's always does."""
-    if amount is None or limit is None:
-        return False
-    return amount.currency != limit.currency or amount > limit
 
 
 _DECIDERS: Mapping[Stage, Callable[[_By], Next]] = {
