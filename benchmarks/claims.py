@@ -34,7 +34,7 @@ from amends.cases import facts as f
 from amends.cases.lateness import State
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
-from amends.ledger import Tx, chain, intake, work
+from amends.ledger import Ledger, Tx, chain, intake, work
 from amends.ledger.schema import cases, ticks
 
 BATCH = 200
@@ -101,9 +101,7 @@ def claims_of(folder: Path, count: int, facts: int, rounds: int) -> Claims:
     found = Claims(count)
     for turn in range(rounds + 2):
         claimed: list[work.Claim] = []
-        seconds = timed(
-            lambda: claimed.extend(ledger.do(work.claim, SHOP, "bench", now=NOW, limit=BATCH))  # noqa: B023  # called at once
-        )
+        seconds = timed(lambda: claimed.extend(_claim(ledger)))  # noqa: B023  # called at once
         ledger.do(_free)
         theirs = {}
         for kind in KINDS:
@@ -121,6 +119,14 @@ def claims_of(folder: Path, count: int, facts: int, rounds: int) -> Claims:
     for file in folder.glob(f"{name}*"):
         file.unlink()
     return found
+
+
+def _claim(ledger: Ledger) -> list[work.Claim]:
+    """Ready to be decided on: whatever is put off until somebody asks for it is asked for."""
+    claims = ledger.do(work.claim, SHOP, "bench", now=NOW, limit=BATCH)
+    for claim in claims:
+        assert claim.snapshot.order is not None
+    return claims
 
 
 def _free(tx: Tx) -> None:
