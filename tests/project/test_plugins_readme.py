@@ -13,7 +13,7 @@ import pytest
 
 import amends
 from amends.hooks.hookspecs import API_VERSION
-from amends.hooks.specs import Operation
+from amends.hooks.specs import READS, WRITES, Operation
 from amends.testing.scaffold import KINDS
 
 README = Path(__file__).resolve().parents[2] / "plugins" / "README.md"
@@ -99,5 +99,15 @@ def test_what_it_names_is_there() -> None:
     errors = TEXT.partition("## Errors")[2].partition("## Its fake")[0]
     for name in re.findall(r"`([A-Z]\w+)`", errors):
         assert hasattr(amends, name), name
+    shared = TEXT.partition("## What need not")[2].partition("```")[0]
+    for name in re.findall(
+        r"`(\w+)", "".join(line.split("|")[1] for line in shared.splitlines() if "|" in line)
+    ):
+        assert name == "name" or hasattr(amends, name), name
+    declared = TEXT.partition("## What there is to declare")[2].partition("## Say")[0]
+    told = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in declared.splitlines() if "|" in line))
+    )
+    assert told >= {*READS, *WRITES}, "every operation has its line"
     assert f"or: {', '.join(KINDS[1:])}" in TEXT
     assert f'AMENDS_API = ">={API_VERSION},<{API_VERSION + 1}"' in TEXT

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from amends.cases.offers import RemedyKind
 from amends.errors import PluginError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ EffectClass = Literal["idempotent", "queryable", "blind", "by-hand", "none"]
 
 READS = ("changed_orders", "order", "tracking", "replies", "find", "verify_webhook", "ruling", "disputes")
 WRITES = ("message", "grant", "extend", "complain", "respond", "arbitrate", "note")
+_REMEDIES = tuple(kind.value for kind in RemedyKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,16 @@ class _Spec:
 
     def __post_init__(self) -> None:
         for name, operation in self.operations.items():
-            base = name.partition(":")[0]
+            base, _, variant = name.partition(":")
             if base not in READS + WRITES:
                 known = ", ".join(READS + WRITES)
-                raise PluginError(f"{self.name}: unknown operation {name!r}; there are {known}")
+                there = (
+                    f"a remedy is declared as 'grant:{name}'" if name in _REMEDIES else f"there are {known}"
+                )
+                raise PluginError(f"{self.name}: unknown operation {name!r}; {there}")
+            if base == "grant" and variant and variant not in _REMEDIES:
+                known = ", ".join(_REMEDIES)
+                raise PluginError(f"{self.name}: {name} names no remedy; there are {known}")
             if operation.how == "by-hand" and not operation.where:
                 raise PluginError(f"{self.name}: {name} is by hand, so it must say `where` a person does it")
         if getattr(self, "factory", None) is None:

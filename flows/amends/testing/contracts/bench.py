@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from unittest import SkipTest
 
@@ -28,6 +30,8 @@ from amends.testing.contracts.wire import Wire
 LIMIT = 20.0
 """Seconds that one check may take."""
 
+_HOST, _PYTHON = Path(__file__).parents[2], Path(asyncio.__file__).parents[1]
+_LIBRARIES = ("httpx", "httpcore", "anyio", "aiohttp", "pydantic", "pluggy")
 _C = TypeVar("_C", bound="Contract")
 
 
@@ -144,9 +148,27 @@ async def failure(work: Awaitable[Any], *, of: str, under: str) -> PlatformError
         return error
     except Exception as error:
         raise BrokenContract(
-            f"{of} under {under} raised {type(error).__name__}, no PlatformError: {str(error)[:200]}"
+            f"{of} under {under} raised {type(error).__name__}, no PlatformError: {str(error)[:200]}{place(error)}"
         ) from error
     raise BrokenContract(f"{of} under {under} swallowed the error and answered with a {type(value).__name__}")
+
+
+def place(error: BaseException) -> str:
+    """Where in the author's own code an error came from, as ` (fake.py:27, in handle)`; empty for elsewhere."""
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if _theirs(frame.filename):
+            found = f" ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})"
+    return found
+
+
+def _theirs(file: str) -> bool:
+    path = Path(file)
+    if file.startswith("<") or path.is_relative_to(_HOST):
+        return False
+    if "site-packages" in path.parts:  # where an installed plugin is, beside the libraries
+        return path.parts[path.parts.index("site-packages") + 1] not in _LIBRARIES
+    return not path.is_relative_to(_PYTHON)
 
 
 class Contract:
@@ -231,7 +253,7 @@ def run_suite(suite: type[Any]) -> tuple[Result, ...]:
             results.append(Result(title, "failed", str(broken), about))
         except Exception as error:  # a plugin or its fake can raise anything, and the report must go on
             detail = f"no answer within {LIMIT:g} s" if isinstance(error, TimeoutError) else str(error)[:300]
-            results.append(Result(title, "failed", f"{type(error).__name__}: {detail}", about))
+            results.append(Result(title, "failed", f"{type(error).__name__}: {detail}{place(error)}", about))
         else:
             results.append(Result(title, "passed", "", about))
     return tuple(results)
