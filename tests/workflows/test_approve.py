@@ -26,6 +26,7 @@ from amends.settings import Settings
 from amends.steps.decide_list import Word, decide_list
 from amends.steps.shop import open_ledger
 from amends.workflows import approve_form as form_
+from amends.workflows.approve_runs import Decided
 from amends.workflows.server import PrefectServer
 from amends.workflows.sweep import sweep
 
@@ -298,6 +299,27 @@ async def test_a_list_is_asked_until_an_answer_holds(
     open_ = office.do(tasks.listing, shop="east")
     to_tell = {task.number for task in open_ if task.kind.startswith("message")}
     assert {"E-1", "E-3"} <= to_tell, "the cases moved on"
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "name", "told"),
+    [
+        ("held", (0, 0, 0), "Held", "c-1: nobody decided in time; its cases are held until `amends release`"),
+        (
+            "expired",
+            (0, 0, 0),
+            "Expired",
+            "c-1 expired undecided; the next sweep asks anew what is still wanted",
+        ),
+        ("decided", (2, 0, 0), "Approved", "c-1: 2 approved"),
+        ("decided", (2, 0, 1), "Partly approved", "c-1: 2 approved, 1 changed meanwhile, asked anew"),
+        ("decided", (0, 1, 0), "Rejected", "c-1: 1 refused"),
+        ("decided", (0, 0, 1), "Decided", "c-1: 1 changed meanwhile, asked anew"),
+    ],
+)
+def test_how_a_list_ended(state: str, counts: tuple[int, int, int], name: str, told: str) -> None:
+    decided = Decided("c-1", state, *counts)
+    assert (decided.name, decided.told()) == (name, told)
 
 
 @pytest.mark.prefect

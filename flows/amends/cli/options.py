@@ -74,7 +74,7 @@ Code = Annotated[
         "--code",
         metavar="CODE",
         envvar="AMENDS_CODE",
-        help="The single-use code that reached the approver for this list.",
+        help="The code that reached the approver for this list, good once; or AMENDS_CODE.",
         show_envvar=False,
     ),
 ]

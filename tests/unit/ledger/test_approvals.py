@@ -28,7 +28,7 @@ from tests.unit.ledger.makers import (
 
 from amends.cases import facts as f
 from amends.errors import ApprovalError
-from amends.ledger import Ledger, approvals, work
+from amends.ledger import Ledger, Tx, approvals, chain, codes, work
 from amends.ledger.approvals import Item
 
 WHAT = "settle:1"
@@ -280,6 +280,34 @@ def test_two_at_once_are_one(ledger: Ledger, reopen: Callable[[], Ledger], secon
 
     assert sorted(in_threads(2, say)) == ["", f"list {list_} is already decided"]
     assert len(kinds(ledger, case)) == 2
+
+
+def test_two_at_once_with_codes_and_the_slower_code_is_not_used_up(
+    ledger: Ledger, reopen: Callable[[], Ledger]
+) -> None:
+    case = opened(ledger)["A-1"]
+    list_ = frozen(ledger, case)
+    given = {
+        person: ledger.do(codes.issue, list_, person, expires_at=LATE + HOUR) for person in ("ana", "ben")
+    }
+    ledgers = [reopen(), reopen()]
+
+    def say(tx: Tx, person: str) -> str:
+        wrong = codes.take(tx, list_, person, given[person], now=LATE)
+        approvals.decide(tx, list_, by=person, approve=True, now=LATE)
+        return wrong
+
+    def at_once(n: int) -> str:
+        try:
+            return ledgers[n].do(say, ("ana", "ben")[n])
+        except ApprovalError as error:
+            return error.message
+
+    assert sorted(in_threads(2, at_once)) == ["", f"list {list_} is already decided"]
+    used = sql(ledger, "SELECT person FROM approval_codes WHERE used_at IS NOT NULL")
+    assert [row_.person for row_ in used] == [
+        fact.actor for fact in ledger.do(chain.load, [case])[case] if fact.body.kind == "approved"
+    ]
 
 
 def test_what_nobody_decides_is_held_and_asked_anew_after_a_release(ledger: Ledger) -> None:
