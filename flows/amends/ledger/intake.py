@@ -79,7 +79,7 @@ def take(
         if known is None or not _older(row, known):
             rows[row["number"]] = row
     changed: list[str] = []
-    numbers = list(rows)
+    numbers = sorted(rows)  # by number, so that those who take the same orders in at once wait in no circle
     for start in range(0, len(numbers), _BATCH):
         part = [rows[number] for number in numbers[start : start + _BATCH]]
         changed += _store(tx, shop, part)
@@ -96,6 +96,8 @@ def _store(tx: Tx, shop: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     query = select(*columns).where(
         orders.c.shop == shop, orders.c.number.in_([row["number"] for row in rows])
     )
+    if tx.postgres:  # as Python sorts
+        query = tx.locked(query.order_by(orders.c.number.collate("C")))
     known = {row.number: row._asdict() for row in tx.execute(query)}
     changed, looked = [], []
     for row in rows:
@@ -140,13 +142,16 @@ def _content(row: Mapping[str, Any]) -> str:
 def wake(tx: Tx, shop: str, numbers: Sequence[str], now: datetime) -> None:
     """Make the open cases of these orders due at once; one that a worker holds becomes due when it is let go."""
     for start in range(0, len(numbers), _BATCH):
+        theirs = (
+            cases.c.shop == shop,
+            cases.c.number.in_(numbers[start : start + _BATCH]),
+            cases.c.outcome.is_(None),
+        )
+        if tx.postgres:  # in the order in which workers lock them
+            tx.execute(tx.locked(select(cases.c.id).where(*theirs).order_by(cases.c.id)))
         tx.execute(
             update(cases)
-            .where(
-                cases.c.shop == shop,
-                cases.c.number.in_(numbers[start : start + _BATCH]),
-                cases.c.outcome.is_(None),
-            )
+            .where(*theirs)
             .values(
                 wake=True,
                 due_at=case((cases.c.due_at < ticks(now), cases.c.due_at), else_=ticks(now)),
@@ -182,7 +187,7 @@ def judged(tx: Tx, shop: str, seen: Iterable[Seen]) -> None:
             "risk_at": maybe_ticks(item.lateness.risk_at),
             "ship_by": maybe_ticks(item.lateness.ship_by),
         }
-        for item in seen
+        for item in sorted(seen, key=lambda item: item.order.number)
     ]
     if rows:
         tx.execute(

@@ -101,9 +101,10 @@ def free_dead(tx: Tx) -> int:
     gone = [row.lease_owner for row in owners if dead(row.lease_owner)]
     if not gone:
         return 0
-    found = tx.execute(
-        update(cases).where(cases.c.lease_owner.in_(gone)).values(lease_owner=None, lease_until=None)
-    )
+    theirs = cases.c.lease_owner.in_(gone)
+    if tx.postgres:  # in the order in which workers lock them
+        tx.execute(tx.locked(select(cases.c.id).where(theirs).order_by(cases.c.id)))
+    found = tx.execute(update(cases).where(theirs).values(lease_owner=None, lease_until=None))
     return found.rowcount
 
 
