@@ -81,6 +81,15 @@ PARTS = (
         quick_minutes=2,
     ),
     Part(
+        "prefect_rows",
+        "What Prefect stores for a sweep, beside one flow run per case",
+        "prefect_rows",
+        full=words("--cases 300"),
+        quick=words("--cases 10"),
+        minutes=10,
+        quick_minutes=3,
+    ),
+    Part(
         "http",
         "Requests through the HTTP client",
         "http",

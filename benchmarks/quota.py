@@ -131,7 +131,8 @@ def main() -> int:
         asyncio.run(work(url, int(port), float(rate), int(burst), asked.seconds))
         return 0
     print(
-        f"{asked.processes} processes, {EACH} calls under way in each, {asked.seconds:.0f} s for each quota."
+        f"{asked.processes} processes, {EACH} calls under way in each, {asked.seconds:.0f} s for each quota. More than 100 % "
+        "used is a late part of the burst."
     )
     print()
     print("| ledger | quota: calls/s, burst | calls | used | most beyond the rate | violations | bar |")
