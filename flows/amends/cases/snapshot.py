@@ -155,6 +155,8 @@ class Snapshot:
     @property
     def furthest(self) -> Act | None:
         """The act at the highest instance reached: it supersedes those below, whether they were ruled on or not."""
+        if not self.acts:
+            return None
         filed = [act for act in self.acts if act.filed_at is not None]
         return max(filed, key=lambda act: INSTANCES.index(act.instance), default=None)
 

@@ -28,8 +28,10 @@ from amends.steps.requests import restore
 from amends.steps.shop import BY_HAND, Shop
 from amends.steps.turns import Turn, backoff, decide_turn, write
 
-WINDOW = 64
-"""Effects that are marked sent in one durable transaction."""
+WINDOW = 200
+"""Effects at most that are marked sent in one durable transaction."""
+MARKED = 0.5
+"""Seconds of the platform's quota that are marked sent at once: what a crash then leaves open is little."""
 WITHDRAWN = "withdrawn"
 """How the error of an effect begins that was planned, never left, and was taken back."""
 SAME_KEY_TRIES = 3
@@ -177,12 +179,14 @@ async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Tu
     """
     if not acts:
         return []
+    least, quota = shop.connector_spec.in_flight, shop.pace.within(shop.connector_spec.name, MARKED)
+    size = int(max(least, min(WINDOW, quota)))
     windows: list[list[Act]] = [[]]
     by_case: dict[int, list[Act]] = {}
     for act in acts:
         by_case.setdefault(act.turn.claim.id, []).append(act)
     for case in by_case.values():
-        if len(windows[-1]) + len(case) > WINDOW and windows[-1]:
+        if len(windows[-1]) + len(case) > size and windows[-1]:
             windows.append([])
         windows[-1].extend(case)
     if len(windows) == 1:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency
 
 from amends.cases.money import Money
 
-_PATTERN = {"zh": "y年M月d日 HH:mm", "en": "d MMMM y, HH:mm"}
+_DAY = {"zh": ("y年M月d日", " "), "en": ("d MMMM y", ", ")}
+"""How a day is written, and what stands between it and the time; other languages have their locale's own way."""
 
 
 @lru_cache(maxsize=64)
@@ -41,7 +42,6 @@ def shown_money(amount: Money, language: str) -> str:
     return format_currency(amount.decimal, amount.currency, locale=locale_of(language))
 
 
-@lru_cache(maxsize=1024)
 def shown_time(when: datetime, language: str, time_zone: str) -> str:
     """`6 March 2026, 17:00 (GMT+08:00)`: in that zone; raises `ValueError` for a naive time."""
     if when.tzinfo is None:
@@ -50,14 +50,26 @@ def shown_time(when: datetime, language: str, time_zone: str) -> str:
         zone = ZoneInfo(time_zone or "UTC")
     except (ValueError, OSError, KeyError):  # a platform may give a customer's zone that is none
         zone = ZoneInfo("UTC")
-    locale = locale_of(language)
-    pattern = _PATTERN.get(locale.language, "medium")
-    time = format_datetime(when, pattern, tzinfo=zone, locale=locale)
+    locale, local = locale_of(language), when.astimezone(zone)
+    if locale.language in _DAY:
+        time = f"{_day(local.date(), language)}{_DAY[locale.language][1]}{local:%H:%M}"
+    else:
+        time = format_datetime(when, "medium", tzinfo=zone, locale=locale)
     if locale.language == "zh" and zone.key in ("Asia/Shanghai", "PRC"):
         return f"{time}（北京时间）"
-    name = (
-        format_datetime(when, "ZZZZ", tzinfo=zone, locale=locale)
-        if when.astimezone(zone).utcoffset()
-        else "UTC"
-    )
+    offset = local.utcoffset()
+    name = _offset(offset, language) if offset else "UTC"
     return f"{time}（{name}）" if locale.language == "zh" else f"{time} ({name})"
+
+
+@lru_cache(maxsize=1024)
+def _day(day: date, language: str) -> str:
+    locale = locale_of(language)
+    return format_date(day, _DAY[locale.language][0], locale=locale)
+
+
+@lru_cache(maxsize=256)
+def _offset(offset: timedelta, language: str) -> str:
+    """`GMT+08:00`, as the language has it."""
+    noon = datetime(2000, 1, 1, 12, tzinfo=timezone(offset))
+    return format_datetime(noon, "ZZZZ", tzinfo=noon.tzinfo, locale=locale_of(language))

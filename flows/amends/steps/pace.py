@@ -83,9 +83,12 @@ class Pace:
 
     def at_once(self, name: str, limit: int) -> int:
         """How many cases a worker should hold at once, so that a slow quota does not outlast their lease."""
+        return max(1, int(min(limit, self.within(name, LEASE.total_seconds() / PER_CASE))))
+
+    def within(self, name: str, seconds: float) -> float:
+        """How many calls the quota lets through in that time."""
         rate, _ = self._rates.get(name, (float("inf"), 0))
-        seconds = LEASE.total_seconds() / PER_CASE
-        return max(1, int(min(limit, rate * seconds)))
+        return rate * seconds
 
     async def call(self, name: str, work: Callable[[], Awaitable[R]]) -> R:
         """What `work` answers, called when connector or channel `name` may be.
