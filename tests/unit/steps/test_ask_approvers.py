@@ -17,6 +17,7 @@ from amends.ledger import approvals, notices
 from amends.ledger.crash import on_crashpoint
 from amends.settings.models import Approvals, Approver
 from amends.steps import people
+from amends.steps.approval_letters import letter
 from amends.steps.ask_approvers import Asking, ask_approvers, plan, send_code
 from amends.steps.decide_list import Word, WrongCode, check, decide_list
 
@@ -265,6 +266,25 @@ async def test_the_letter_holds_what_is_needed_and_nothing_personal() -> None:
         assert (call.template, call.parameters, call.order) == ("approval-code", {"code": code}, "")
         await send_code(asking, its.listing.id, "lin")
         assert "came before count no more" in its.shop.sms.calls[-1].text
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN", "fr"])
+@pytest.mark.parametrize("kind", ["asked", "reminded", "code", "held"])
+async def test_every_letter_in_every_language(language: str, kind: notices.Kind) -> None:
+    async with office(people_={"lin": PEOPLE["lin"]}) as its:
+        await its.shop.sweep()
+        settings = its.shop.shop.settings
+        stall = settings.shop("stall").model_copy(update={"language": language})
+        settings = settings.model_copy(update={"shops": {"stall": stall}})
+        notice = notices.Notice(its.listing.id, "lin", kind, 1, "planned", its.shop.clock.now())
+        code = "" if kind == "held" else "01234567"
+        found = letter(settings, its.listing, notice, code, None, "")
+        said = f"{found.subject}\n{found.text}"
+        assert its.listing.id in found.subject and "stall" in said and "10.00 CNY" in said
+        assert ("0123 4567" in said) == ("--code 01234567" in said) == (kind != "held")
+        assert ("amends release --shop stall" in said) == (kind == "held")
+        assert ("验证码" in said or "已暂停" in said) == (found.language == "zh") == (language == "zh-CN")
+        assert "{" not in said
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
