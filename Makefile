@@ -61,7 +61,7 @@ format: $(STAMP) ## rewrite the code in the project's style
 bench: $(STAMP) ## run the side-by-side measurements (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: $(STAMP) ## run the crash tests for hours (KILLS=5000)
+soak: $(STAMP) ## run the crash tests at length: KILLS=5000 random kills
 	AMENDS_KILLS=$(KILLS) $(PYTEST) -m crash $(ARGS)
 
 clean: ## remove .venv, caches and build leftovers

@@ -188,17 +188,20 @@ class Place:
     def verdict(self, now: datetime) -> Verdict:
         ledger = Ledger.open(f"sqlite:///{self.ledger}", Vault(KEY))
         try:
-            found = ledger.do(judge.gather, SHOP)
-            held = ledger.do(_leases)
+            return judged(ledger, self.world.journal, now)
         finally:
             ledger.close()
-        journal = self.world.journal
-        twice = duplicates(journal)
-        wrong = [f"done twice: {e.order} {e.kind} {e.round}" for e in twice]
-        wrong += [f"lost: {what}" for what in judge.lost(found, journal, now)]
-        wrong += [f"evidence: case {b.case}, fact {b.seq}: {b.problem}" for b in found.chains.breaks]
-        wrong += [f"case {id_} is leased to nobody alive" for id_ in held]
-        return Verdict(wrong, len(twice), found.quarantined, found.effects)
+
+
+def judged(ledger: Ledger, journal: list[Entry], now: datetime) -> Verdict:
+    """Compare the ledger with what really happened."""
+    found, held = ledger.do(judge.gather, SHOP), ledger.do(_leases)
+    twice = duplicates(journal)
+    wrong = [f"done twice: {e.order} {e.kind} {e.round}" for e in twice]
+    wrong += [f"lost: {what}" for what in judge.lost(found, journal, now)]
+    wrong += [f"evidence: case {b.case}, fact {b.seq}: {b.problem}" for b in found.chains.breaks]
+    wrong += [f"case {id_} is leased to nobody alive" for id_ in held]
+    return Verdict(wrong, len(twice), found.quarantined, found.effects)
 
 
 def new_market() -> Marketplace:

@@ -96,7 +96,7 @@ def test_nothing_twice_and_nothing_lost(arena: Arena, seed: int) -> None:
         assert killer.killed == PER_WORLD, "the world came to its end before"
         wrong = killer.end()
         _found.update(killer.left)
-        how = again("nothing_twice", seed)
+        how = again("nothing_twice_and_nothing_lost", seed)
         assert not wrong, "\n".join([*wrong, f"kills: {killer.log}", f"repeat: {how}"])
 
 

@@ -1,99 +1,62 @@
-"""`kill -9` of `amends sweep --local`, at random moments and at each named point; run again, nothing is repeated or lost."""
+"""`kill -9` of the command that a merchant types, from its first import on; run again, nothing is repeated or lost."""
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.crash.killing import KILLS, POINTS, SEED, World, again, draws, nothing_wrong, world
+from tests.crash.arena import judged
+from tests.crash.farm import ROOT
+from tests.crash.killing import SEED, again
+
+from amends.demo.operator import Operator
+from amends.demo.world import CONFIG, SHOP
+from amends.ledger import Ledger, Vault
+from amends.settings import Settings
+from amends.testing.control import launch
 
 pytestmark = pytest.mark.crash
-DAYS = 5
-"""Virtual days of one world: so many sweeps fit in that each world takes twenty kills."""
-PER_WORLD = DAYS * 4
+EVERY = timedelta(hours=6)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="amends-crash-", dir=shm) as found:
-        yield Path(found)
+def test_the_command_itself_killed_and_run_again(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    (config / "base").mkdir(parents=True)
+    with launch(tmp_path / "sandbox", seed=SEED, orders=30, days=5, faults="demo") as box:
+        (config / "base" / "demo.toml").write_text(CONFIG.format(url=box.url))
+        now = box.control.clock() + 4 * EVERY
 
+        def command() -> list[str]:
+            box.control.set_clock(now)
+            words = ["sweep", "--local", "--shop", SHOP, "--now", now.isoformat(), "--json"]
+            return [sys.executable, "-m", "amends", "--config", str(config), *words]
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + math.ceil(KILLS / PER_WORLD)))
-def test_at_random_moments(folder: Path, seed: int) -> None:
-    draw = draws(seed, "moments")
-    with world(folder, seed=seed, orders=50, days=DAYS) as here:
-        here.sweep_whole()
-        here.people()
-        for _ in range(PER_WORLD):
-            here.go_on()
-            here.sweep_killed(after=draw.uniform(0.02, 0.9) * here.took)
-            here.sweep_whole()
-            here.people()
-        _ended(here, again("random", seed))
-        assert here.killed >= PER_WORLD / 2, here.log  # else the draw misses the work
-
-
-@pytest.mark.parametrize("seed", range(SEED, SEED + math.ceil(KILLS / 100)))
-def test_at_each_point(folder: Path, seed: int) -> None:
-    """Each durable boundary is met once, and those of a sweep's later steps twice."""
-    draw = draws(seed, "points")
-    later = [point for point in POINTS if point not in ("before-intake", "after-claim")]
-    crashes = [*(f"{point}:1" for point in POINTS), *(f"{point}:2" for point in later)]
-    draw.shuffle(crashes)
-    died: set[str] = set()
-    with world(folder, seed=seed + 1000, orders=50, days=DAYS) as here:
-        here.sweep_whole()
-        here.people()
-        while crashes and here.moment < DAYS * 4:
-            here.go_on()
-            for crash in crashes[:3]:
-                crashes.remove(crash)
-                if not here.sweep_killed(crash=crash):  # that sweep came to its end
-                    crashes.append(crash)
-                    break
-                died.add(crash.partition(":")[0])
-            else:
-                here.sweep_whole()
-            here.people()
-        _ended(here, again("point", seed))
-        assert died == set(POINTS), here.log
-
-
-def test_the_command_itself_killed_and_run_again(folder: Path) -> None:
-    """The same by the command that a merchant types, not forked: from the first import on."""
-    with world(folder, seed=SEED, orders=30, days=DAYS) as here:
-        command = [sys.executable, "-m", "amends", *here.arguments]
         for after in (0.5, 1.4):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+            )
             time.sleep(after)
             process.kill()
             process.wait()
-        environment = {**os.environ, "AMENDS_CRASH": "before-intake:1"}
-        for _ in range(4):
-            here.go_on()
-        command = [sys.executable, "-m", "amends", *here.arguments]
-        first = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        assert first.returncode == -9, first.stderr
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        here.people()
-        _ended(here, again("command", SEED))
-
-
-def _ended(here: World, how: str) -> None:
-    """A last day without kills, so that what was left open is settled; then the judge."""
-    for _ in range(2):
-        here.go_on()
-        here.sweep_whole()
-        here.people()
-    verdict = here.verdict()
-    assert nothing_wrong(verdict), f"{verdict}\nkills: {here.log}\nrepeat: {how}"
+        now += 4 * EVERY
+        for point in ("before-intake:1", "after-sent:1", "after-send:1"):
+            environment = {**os.environ, "AMENDS_CRASH": point}
+            killed = subprocess.run(command(), env=environment, capture_output=True, timeout=60, cwd=ROOT)
+            assert killed.returncode == -9, f"{point} was not met: {killed.stderr!r}"
+            now += 4 * EVERY
+        settings = Settings.load(config)
+        for _ in range(3):
+            done = subprocess.run(command(), capture_output=True, text=True, timeout=60, cwd=ROOT)
+            assert done.returncode == 0, done.stderr
+            assert '"state": "done"' in done.stdout, "the lease of the killed one is free at once"
+            ledger = Ledger.open(settings.ledger_url, Vault(settings.ledger_key()))
+            Operator(ledger, box.control, SHOP).work(now)
+            verdict = judged(ledger, box.control.journal(), now)
+            ledger.close()
+            now += EVERY
+        assert not verdict.wrong, f"{verdict.wrong}\nrepeat: {again('command_itself', SEED)}"
