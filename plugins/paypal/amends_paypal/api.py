@@ -26,6 +26,7 @@ from amends import (
     RiskControl,
     Throttled,
     Unavailable,
+    retry_after,
 )
 from amends_paypal.config import PayPalConfig
 from amends_paypal.wire import Dispute, Listed, read
@@ -208,7 +209,6 @@ def _error(response: httpx.Response) -> PlatformError:
             kind, hint = ISSUES[name]
             return kind(say, hint=hint)
     if status == 429:
-        wait = response.headers.get("retry-after", "")
-        return Throttled(say, retry_after=float(wait) if wait.replace(".", "", 1).isdigit() else None)
+        return Throttled(say, retry_after=retry_after(response.headers))
     kind, hint = STATUS.get(status, (Unavailable if status >= 500 else Rejected, ""))
     return kind(say, hint=hint or None)

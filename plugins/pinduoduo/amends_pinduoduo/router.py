@@ -25,6 +25,7 @@ from amends import (
     Throttled,
     Unavailable,
     clock_off,
+    retry_after,
 )
 from amends_pinduoduo.faults import RELEASE, error_from
 from amends_pinduoduo.fields import bad, when
@@ -191,8 +192,7 @@ def _by_status(method: str, response: httpx.Response) -> PlatformError:
     status = response.status_code
     say = f"{WHO}: HTTP {status} to {method}"
     if status == 429:
-        after = response.headers.get("retry-after", "")
-        return Throttled(say, retry_after=float(after) if after.isdigit() else None)
+        return Throttled(say, retry_after=retry_after(response.headers))
     if status >= 500 or status in (408, 425):
         return Unavailable(say)
     if status == 401:

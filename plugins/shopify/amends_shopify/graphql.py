@@ -22,6 +22,7 @@ from amends import (
     RiskControl,
     Throttled,
     Unavailable,
+    retry_after,
 )
 from amends_shopify.config import ShopifyConfig
 from amends_shopify.documents import API_VERSION, DOCUMENTS
@@ -225,10 +226,7 @@ def _body(response: httpx.Response) -> Any:
         kind, hint = STATUS[status]
         raise kind(f"shopify: HTTP {status}", hint=hint)
     if status == 429:
-        told = response.headers.get("retry-after", "")
-        raise Throttled(
-            "shopify: HTTP 429", retry_after=float(told) if told.replace(".", "", 1).isdigit() else None
-        )
+        raise Throttled("shopify: HTTP 429", retry_after=retry_after(response.headers))
     if status >= 500 or status == 408:
         raise Unavailable(f"shopify: HTTP {status}")
     if status >= 300:

@@ -22,6 +22,7 @@ from amends import (
     Rejected,
     Throttled,
     Unavailable,
+    retry_after,
 )
 from amends_vendure.config import VendureConfig
 from amends_vendure.documents import LOGIN
@@ -154,8 +155,7 @@ class Api:
         status = response.status_code
         say = f"{self.who}: HTTP {status}"
         if status == 429:
-            after = response.headers.get("retry-after", "")
-            return Throttled(say, retry_after=float(after) if after.isdigit() else None)
+            return Throttled(say, retry_after=retry_after(response.headers))
         if status < 400:
             return NotAllowed(f"{say}: the server redirects instead of answering", hint=ADDRESS)
         if status == 401:

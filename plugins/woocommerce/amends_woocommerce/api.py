@@ -21,6 +21,7 @@ from amends import (
     Throttled,
     Unavailable,
     clock_off,
+    retry_after,
 )
 from amends_woocommerce.config import WooCommerceConfig
 from amends_woocommerce.oauth import signed
@@ -129,7 +130,7 @@ def refusal(response: httpx.Response, who: str, *, skew: float = 0.0) -> Platfor
     say = f"{who}: HTTP {status}" + (f", {code}" if code else "")
     context = {"platform_code": code}
     if status == 429:
-        return Throttled(say, retry_after=_seconds(response), **context)
+        return Throttled(say, retry_after=retry_after(response.headers), **context)
     if status < 400:
         return NotAllowed(f"{say}: the shop redirects instead of answering", hint=ADDRESS, **context)
     kind = next((kind for pattern, kind in CODES if re.fullmatch(pattern, code)), None)
@@ -157,7 +158,7 @@ def refusal(response: httpx.Response, who: str, *, skew: float = 0.0) -> Platfor
         return NotAllowed(f"{say}: no WooCommerce REST API v3 here", hint=ADDRESS, **context)
     if status in (408, 425) or status >= 500:
         error = Unavailable(say, **context)
-        error.retry_after = _seconds(response)
+        error.retry_after = retry_after(response.headers)
         return error
     return Rejected(say, **context)
 
@@ -172,8 +173,3 @@ def _told(response: httpx.Response) -> tuple[str, str, bool]:
         return "", "", False
     code = str(body.get("code") or "")
     return code if re.fullmatch(r"[a-z0-9_]{1,80}", code) else "", str(body.get("message") or "")[:120], True
-
-
-def _seconds(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None

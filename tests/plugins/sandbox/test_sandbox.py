@@ -1,6 +1,7 @@
 """The sandbox as a process, and its connector: what was answered survives kill -9; broken is not refused."""
 
 import asyncio
+import hashlib
 import json
 import random
 import subprocess
@@ -18,10 +19,12 @@ from amends import (
     BadAnswer,
     Context,
     Extension,
+    File,
     Filing,
     Grant,
     Message,
     Money,
+    Note,
     NotFound,
     PlatformError,
     Rejected,
@@ -350,3 +353,34 @@ def test_the_plugin_loads_no_server() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == []
+
+
+async def test_a_note_is_one_line_however_often_it_is_sent(sandbox: SandboxProcess) -> None:
+    shop, order = connector(sandbox.url), placed(sandbox)
+    note = Note(key="n-1", order=order, round=1, about="offer", text="offer 1: coupon 3.00 CNY")
+    first = await shop.note(note)
+    assert await shop.note(note) == first == await shop.find(note)
+    with pytest.raises(Rejected):
+        await shop.note(note.model_copy(update={"text": "another under the same key"}))
+    written = [entry for entry in sandbox.control.seen(order) if entry.op == "note"]
+    assert [(entry.kind, entry.round, entry.data["text"]) for entry in written] == [
+        ("note:offer", 1, note.text)
+    ]
+    await shop.aclose()
+
+
+async def test_evidence_that_was_changed_on_the_way_is_refused(sandbox: SandboxProcess) -> None:
+    shop, order = connector(sandbox.url), placed(sandbox)
+    content = b"picked up on 3 March\n"
+    whole = File(
+        name="proof.txt", media_type="text/plain", content=content, sha256=hashlib.sha256(content).hexdigest()
+    )
+    filing = Filing(
+        op="arbitrate", instance="arbitration", text="sent in time", key="a-1", order=order, files=(whole,)
+    )
+    changed = whole.model_copy(update={"content": content + b"!"})
+    with pytest.raises(Rejected):
+        await shop.arbitrate(filing.model_copy(update={"files": (changed,)}))
+    assert await shop.find(filing) is None
+    assert (await shop.arbitrate(filing)).ref
+    await shop.aclose()
