@@ -105,6 +105,21 @@ PARTS = (
         minutes=8,
         plain=True,
     ),
+    Part(
+        "memory",
+        "Memory of a sweep over many due cases, and what a waiting case costs",
+        "memory",
+        full=words("--open 0"),
+        quick=words("--cases 3000 --open 0"),
+        minutes=25,
+    ),
+    Part(
+        "recovery",
+        "From kill -9 of everything to full rate",
+        "recovery",
+        quick=words("--orders 1500 --rounds 1"),
+        minutes=10,
+    ),
     Part("journal", "Journal modes of SQLite", "journal", quick=words("--rounds 2")),
     Part(
         "triage",
