@@ -33,7 +33,7 @@ from amends.ledger import Ledger, Vault, database, effects, inbox, intake, work
 from amends.ledger import crash as points
 from amends.ledger.schema import ticks
 from amends.settings import Settings
-from amends.steps import acts, reading
+from amends.steps import acts, reading, sending
 from amends.steps.pace import Time
 from amends.steps.shop import Shop
 from amends.steps.sweep import sweep
@@ -194,7 +194,7 @@ def _live(ledger: Ledger, job: Mapping[str, Any], moment: Mapping[str, Any]) -> 
 
 
 async def _sweep(ledger: Ledger, job: Mapping[str, Any], now: datetime) -> None:
-    acts.asyncio = reading.asyncio = _Hasty()  # type: ignore[assignment]
+    sending.asyncio = reading.asyncio = _Hasty()  # type: ignore[assignment]
     clock = FixedClock(now)
     settings = settings_for(job["url"])
     shop = await Shop.open(
@@ -309,25 +309,25 @@ def _sabotage(how: str) -> None:
     if how == "no-mark-sent":  # an effect leaves without having been written down as sent
         effects.mark_sent = lambda tx, keys, now: None  # type: ignore[assignment]
     elif how == "random-keys":  # each sending draws a key of its own
-        restore = acts.restore
+        restore = sending.restore
 
         def redrawn(effect: Any, kept: Any) -> Any:
             return restore(effect, kept).model_copy(update={"key": secrets.token_hex(8)})
 
-        acts.restore = redrawn  # type: ignore[attr-defined]
+        sending.restore = redrawn  # type: ignore[attr-defined]
     elif how == "no-look":  # what may have been done is sent again unseen
 
         async def unseen(shop: Any, act: Any, now: Any) -> bool:
             del shop, act, now
             return True
 
-        acts._look = unseen  # type: ignore[assignment]
+        sending._look = unseen  # type: ignore[assignment]
     elif how == "blind-again":  # what must never be sent twice is
-        prepare = acts._prepare
+        prepare = sending.prepare
 
         async def again(shop: Any, act: Any, now: Any) -> bool:
             return act.operation.effect == "blind" or await prepare(shop, act, now)
 
-        acts._prepare = again  # type: ignore[assignment]
+        acts.prepare = again  # type: ignore[assignment]
     elif how:
         raise AssertionError(f"no such sabotage: {how}")

@@ -15,7 +15,7 @@ from amends.cases import facts as f
 from amends.demo.run import Demo
 from amends.ledger import Tx, persons, work
 from amends.ledger.effects import Change, Draft, EffectState
-from amends.steps import acts, advance
+from amends.steps import acts, advance, sending
 
 WORLD = {"orders": 40, "days": 4, "seed": 2}
 OF_AN_ACT = (f.Contacted, f.Settled, f.SettlementRequested, f.Extended, f.Filed, f.Uncertain)
@@ -49,7 +49,7 @@ def test_outcomes_that_are_not_written(place: Path, monkeypatch: pytest.MonkeyPa
 
 def test_keys_that_are_random(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random where it is drafted, and at each attempt: neither the platform nor a look can know the act again."""
-    planned, restore = acts.draft, acts.restore
+    planned, restore = acts.draft, sending.restore
 
     def draft(*args: Any, **more: Any) -> Draft:
         made = planned(*args, **more)
@@ -59,7 +59,7 @@ def test_keys_that_are_random(place: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return restore(effect, kept).model_copy(update={"key": secrets.token_hex(8)})
 
     monkeypatch.setattr(acts, "draft", draft)
-    monkeypatch.setattr(acts, "restore", restored)
+    monkeypatch.setattr(sending, "restore", restored)
     result = judged(place, "random-keys", monkeypatch)
     assert result["duplicates"] > 0
 

@@ -26,7 +26,7 @@ from amends.hooks.specs import Operation
 from amends.ledger import Ledger, Tx, Vault, chain, effects, holds, tasks, views
 from amends.ledger.effects import Effect, EffectState
 from amends.settings import Settings
-from amends.steps import acts, people, reading
+from amends.steps import people, reading
 from amends.steps.shop import Shop
 from amends.steps.sweep import Summary, sweep
 
@@ -348,7 +348,7 @@ async def workshop(
     settings = Settings.model_validate(tables)
     opened = Ledger.open(ledger, Vault(b"k" * 32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(acts, "asyncio", hasty)
+        patch.setattr(sending, "asyncio", hasty)
         patch.setattr(reading, "asyncio", hasty)
         for number in orders:
             platform.show(number)
