@@ -3,8 +3,9 @@
 python -m benchmarks.recovery [--orders 6000] [--rounds 3]
 
 The rate is read off the sandbox's journal, in windows of one second. Full rate is 80 % of what this process did before it
-was killed (the median of its windows), and counts from the end of the first window that has it. A start counts from the moment at which Python has imported amends ("beyond process
-start"); the time that starting took is printed beside. Prints markdown; ends with 1 where the bar is missed.
+was killed (the median of its windows), and counts from the end of the first window that has it. A start counts from the
+moment at which Python has imported amends ("beyond process start"); the time that starting took is printed beside. Prints
+markdown; ends with 1 where the bar is missed.
 """
 
 from __future__ import annotations
