@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,6 +34,10 @@ SEED = next(seed for seed in count(88) if fate_of(seed, 0) is Fate.EXTENDED)
 """A world whose first order is at risk, and whose customer agrees to a later date and a remedy."""
 WARNED = datetime(2026, 3, 3, 14, tzinfo=UTC)
 """When that order's warning window has begun."""
+
+
+_OPEN = "SELECT state FROM effects WHERE settled_at IS NULL AND effect_class <> 'by-hand'"
+_HELD = "SELECT count(*) FROM cases WHERE lease_owner IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -157,24 +161,24 @@ class Place:
         self.world.begin(Worker(pid), kill)
 
     def left(self) -> str:
-        """What a restart finds: `sent`, else `planned`, else `claimed`, else `idle`."""
+        """What a restart finds: `sent`, else `planned`, else `claimed`, else `idle`. Read from a copy: a commit that was
+        cut short is the restarted worker's to undo.
+        """
         if not self.ledger.exists():
             return "idle"
-        connection = sqlite3.connect(self.ledger)
-        try:
-            states = {
-                row[0]
-                for row in connection.execute(
-                    "SELECT state FROM effects WHERE settled_at IS NULL AND effect_class <> 'by-hand'"
-                )
-            }
-            held = connection.execute("SELECT count(*) FROM cases WHERE lease_owner IS NOT NULL").fetchone()[
-                0
-            ]
-        except sqlite3.OperationalError:
-            return "idle"
-        finally:
-            connection.close()
+        copy = self.arena.folder / "left.db"
+        for suffix in ("", "-journal"):
+            there = self.ledger.with_name(self.ledger.name + suffix)
+            target = copy.with_name(copy.name + suffix)
+            target.unlink(missing_ok=True)
+            if there.exists():
+                shutil.copyfile(there, target)
+        with closing(sqlite3.connect(copy)) as connection:
+            try:
+                states = {row[0] for row in connection.execute(_OPEN)}
+                held = connection.execute(_HELD).fetchone()[0]
+            except sqlite3.OperationalError:  # its tables are not there yet
+                return "idle"
         for state in ("sent", "planned"):
             if state in states:
                 return state
