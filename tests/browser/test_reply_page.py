@@ -187,6 +187,18 @@ def test_accepted_by_a_tap_and_by_keyboard(house: House, request: pytest.Fixture
         phone.open(url)
         assert phone.run("return document.querySelectorAll('form').length") == 0
 
+        # A wish that makes no sense: the focus goes to what is wrong, and what was given is still there.
+        phone.open(second)
+        phone.click("details:nth-of-type(1) summary")
+        phone.run("const date = document.getElementById('date'); date.max = ''; date.value = '2039-01-01'")
+        phone.click("button[value=counter]")
+        _wait_for(phone, "return document.title.includes(': ')")
+        assert phone.run("return document.activeElement.id") == "error"
+        assert phone.run(
+            "const date = document.getElementById('date'); return date.value + date.ariaInvalid"
+        ) == ("2039-01-01true")
+        assert phone.run("return document.querySelector('details').open")
+
         # Nothing but the keyboard: the language link, then the first button.
         phone.open(second)
         seen = []
@@ -210,4 +222,11 @@ def _wait(phone: Browser, heading: str) -> None:
     until = time.monotonic() + 10
     while heading not in (found := str(phone.run("return document.querySelector('h1')?.textContent"))):
         assert time.monotonic() < until, found
+        time.sleep(0.05)
+
+
+def _wait_for(phone: Browser, script: str) -> None:
+    until = time.monotonic() + 10
+    while not phone.run(script):
+        assert time.monotonic() < until, phone.text()
         time.sleep(0.05)

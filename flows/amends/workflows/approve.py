@@ -25,7 +25,8 @@ from amends.errors import ApprovalError, CaseError, ConfigError
 from amends.hooks.registry import Registry
 from amends.ledger import Tx, approvals, chain, notices
 from amends.ledger.codes import plain
-from amends.steps.ask_approvers import Asking, able, ask_approvers, send_code
+from amends.settings import Settings
+from amends.steps.ask_approvers import Asking, able, ask_approvers, hold_undecided, send_code
 from amends.steps.decide_list import check, decide_list
 from amends.workflows.approve_form import ROWS, Answer, Asked, artifact_key, describe, make_form, rows_of
 from amends.workflows.approve_runs import Decided, decided_of
@@ -77,7 +78,7 @@ async def _until_decided(asking: Asking, list_id: str) -> Decided:
     logging.getLogger("prefect.flow_runs").addFilter(_Waiting())
     log = get_run_logger()
     while True:
-        listing = await asking.ledger.run(find, list_id, asking.clock.now())
+        listing = await asking.ledger.run(find, asking.settings, list_id, asking.clock.now())
         if listing.state != "open" or not listing.waiting:
             await _forget(listing.round)
             return decided_of(listing)
@@ -114,10 +115,11 @@ async def _forget(round_: int) -> None:
         get_run_logger().warning("the answer was not deleted from Prefect: %s", type(error).__name__)
 
 
-def find(tx: Tx, list_id: str, now: datetime) -> approvals.Listing:
-    """The list as it stands. One whose time has passed is marked expired first."""
+def find(tx: Tx, settings: Settings, list_id: str, now: datetime) -> approvals.Listing:
+    """The list as it stands. One whose time has passed is held or expires first, as in a sweep."""
     listing = approvals.get(tx, list_id)
     if listing.state == "open" and now >= listing.expires_at:
+        hold_undecided(tx, settings, listing.shop, now)
         approvals.expire(tx, listing.shop, now)
         listing = approvals.get(tx, list_id)
     return listing
