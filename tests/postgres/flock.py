@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import signal
 import sys
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
-from tests.crash.killing import World
+from tests.postgres.world import FORKS, World, said_to
 
 from amends.demo.world import CONFIG, SHOP
+from amends.errors import LedgerError
 from amends.hooks.registry import Registry
 from amends.ledger import Tx, crash, leases
 from amends.ledger.schema import cases, ticks
@@ -30,16 +30,11 @@ from amends.steps.sweep import sweep
 from amends.testing.control import launch
 from amends.testing.faults import Faults
 
+CUT = "ended the connection in the middle of a transaction"
 AT_ONCE = 4
 """Cases that a worker holds at once: few, so that all have some."""
 DELAY = timedelta(milliseconds=10)
 """Of each call to the platform, so that workers meet in the middle of their work."""
-
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(
-    ["amends.steps.sweep", "amends_sandbox.connector", "amends_ladder.policy", "amends_rules", "sqlalchemy.ext.asyncio",
-     "asyncpg", "httpx_aiohttp", "tests.postgres.flock"]
-)  # fmt: skip
 
 
 class OneClock:
@@ -63,17 +58,19 @@ async def _work(config: str, clock: OneClock, lease: float) -> None:
     while (await sweep(shop)).state == "already-running":
         moved += (await advance(shop, limit=AT_ONCE)).cases
         await asyncio.sleep(0.02)
-    sys.stdout.write(json.dumps({"moved_beside": moved, "problems": shop.problems}) + "\n")
-    sys.stdout.flush()
+    _tell({"moved_beside": moved, "problems": shop.problems})
     await shop.aclose()
     await ledger.aclose()
 
 
+def _tell(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def run(config: str, shared: Any, lease: float, output: str, stop_at: str) -> None:
     """In the forked process. `stop_at` is a crash point at which it stops itself, as a machine that falls asleep."""
-    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
+    said_to(output)
     if stop_at:
         seen = False
 
@@ -84,7 +81,10 @@ def run(config: str, shared: Any, lease: float, output: str, stop_at: str) -> No
                 os.kill(os.getpid(), signal.SIGSTOP)
 
         crash.on_crashpoint(stop)
-    asyncio.run(_work(config, OneClock(shared), lease))
+    try:
+        asyncio.run(_work(config, OneClock(shared), lease))
+    except LedgerError as error:
+        _tell({"error": str(error)})
 
 
 @dataclass
@@ -92,7 +92,8 @@ class Worker:
     process: Any
     output: Path
     number: int
-    stopped_at: float = 0.0
+    stopped: bool = False
+    """Whether it ever was: then the server may have ended its transaction, which it says and ends."""
 
     @property
     def pid(self) -> int:
@@ -103,6 +104,7 @@ class Worker:
         return bool(self.process.is_alive())
 
     def send(self, how: signal.Signals) -> None:
+        self.stopped = self.stopped or how == signal.SIGSTOP
         if self.alive:
             os.kill(self.pid, how)
 
@@ -121,7 +123,7 @@ class Flock(World):
     lease = 2.0
 
     def prepare(self) -> None:
-        self.shared = _forks.Value("q", ticks(self.start), lock=False)
+        self.shared = FORKS.Value("q", ticks(self.start), lock=False)
         self.workers: list[Worker] = []
         self.count = 0
 
@@ -133,9 +135,9 @@ class Flock(World):
         self.count += 1
         output = self.folder / f"worker-{self.count}.out"
         arguments = (str(self.config), self.shared, self.lease, str(output), stop_at)
-        process = _forks.Process(target=run, args=arguments, daemon=True)
+        process = FORKS.Process(target=run, args=arguments, daemon=True)
         process.start()
-        self.workers.append(Worker(process, output, self.count))
+        self.workers.append(Worker(process, output, self.count, stopped=bool(stop_at)))
         return self.workers[-1]
 
     def ended(self, worker: Worker, wait: float = 60.0) -> dict[str, Any]:
@@ -146,23 +148,27 @@ class Flock(World):
             return {}
         text = worker.output.read_text()
         assert worker.process.exitcode == 0, f"worker {worker.number}: {worker.process.exitcode}\n{text}"
-        return json.loads(text.splitlines()[-1])  # type: ignore[no-any-return]
+        told: dict[str, Any] = json.loads(text.splitlines()[-1])
+        assert "error" not in told or (worker.stopped and CUT in told["error"]), told
+        return told
 
     def settle(self) -> None:
         """Workers that nobody disturbs, until every case is closed or waits for a later time."""
         until = time.monotonic() + 60
         while True:
-            self.ended(self.spawn())
-            if not self.due():
+            told = self.ended(self.spawn())
+            due = self.due()
+            if not due:
                 return
-            assert time.monotonic() < until, f"{self.due()} cases stay due"
+            assert time.monotonic() < until, f"stay due at {ticks(self.now)}: {due}; the last worker: {told}"
             time.sleep(0.3)  # what a stopped worker holds is free once its lease has run out
 
-    def due(self) -> int:
+    def due(self) -> list[Any]:
+        """The cases that are due, and who holds them until when."""
         ledger = self.ledger()
-        count: int = ledger.do(_due, ticks(self.now))
+        found: list[Any] = ledger.do(_due, ticks(self.now))
         ledger.close()
-        return count
+        return found
 
     def held_by(self, worker: Worker) -> int:
         """How many cases that worker's leases are on."""
@@ -177,9 +183,10 @@ class Flock(World):
             worker.process.join()
 
 
-def _due(tx: Tx, now: int) -> int:
-    wanted = (cases.c.outcome.is_(None), cases.c.due_at <= now)
-    return int(tx.execute(select(func.count()).select_from(cases).where(*wanted)).scalar_one())
+def _due(tx: Tx, now: int) -> list[Any]:
+    columns = (cases.c.number, cases.c.stage, cases.c.why, cases.c.due_at, cases.c.epoch, cases.c.lease_owner)
+    left = (cases.c.lease_until - leases.real_ticks()).label("lease_left")
+    return list(tx.execute(select(*columns, left).where(cases.c.outcome.is_(None), cases.c.due_at <= now)))
 
 
 def _held(tx: Tx, owner: str) -> int:

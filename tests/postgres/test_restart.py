@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.crash.killing import SEED, draws, fork, nothing_wrong
+from tests.crash.killing import SEED, draws
 from tests.postgres.flock import flock
+from tests.postgres.world import fork, nothing_wrong
 from tests.unit.ledger.makers import KEY, LATE, SHOP, verified
 
 from amends.errors import LedgerError, LedgerLocked
