@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -68,7 +68,7 @@ class Town:
 
 
 @asynccontextmanager
-async def town(row: Row) -> AsyncIterator[Town]:
+async def town(row: Row, playbook: Mapping[str, Any] | None = None) -> AsyncIterator[Town]:
     clock = FixedClock(samples.START)
     installed = Registry.load(allow=REAL)
     (kind,) = installed.plugin(row.name).amends_contract()
@@ -98,7 +98,8 @@ async def town(row: Row) -> AsyncIterator[Town]:
     registry = Registry()
     assert registry.add(Plugin(), name=row.name).state == "loaded"
     one = {"connector": row.name, "policy": "apology", "time_zone": kind.time_zone}
-    settings = Settings.model_validate({"shops": dict.fromkeys(fakes, one)})
+    tables = {"shops": dict.fromkeys(fakes, one), "playbooks": {"standard": dict(playbook or {})}}
+    settings = Settings.model_validate(tables)
     ledger = Ledger.open("sqlite:///:memory:", Vault(b"k" * 32))
     shops = {n: await Shop.open(settings, n, ledger=ledger, registry=registry, clock=clock) for n in fakes}
     try:
