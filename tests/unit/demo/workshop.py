@@ -26,7 +26,7 @@ from amends.hooks.specs import Operation
 from amends.ledger import Ledger, Tx, Vault, chain, effects, holds, tasks, views
 from amends.ledger.effects import Effect, EffectState
 from amends.settings import Settings
-from amends.steps import people, reading
+from amends.steps import people, reading, sending
 from amends.steps.shop import Shop
 from amends.steps.sweep import Summary, sweep
 
