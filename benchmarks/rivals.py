@@ -41,8 +41,10 @@ from amends.http import new_client  # noqa: E402
 
 COUPON = Remedy(kind="coupon", amount=Money.of("3", "CNY"))  # type: ignore[arg-type]  # the kind's own word
 TEXT = "Your order is late. We are sorry, and this is what we do about it. " * 3
-QUOTA = 100_000
-"""Calls a second that the shop may make: more than anybody here can, so that pacing bounds nobody."""
+QUOTA = 5_000
+"""Calls a second that the shop may make: about twice what amends makes here, so that pacing does not bound it.
+
+Not much more, because each block of slots is laid out for a quarter of a second of the whole rate."""
 CONFIG = """
 [shops.bench]
 connector = "sandbox"
