@@ -1,19 +1,16 @@
-"""The contract suites find plugins that lie: each liar is a good plugin with one thing made wrong."""
+"""The contract suites find connectors that lie: each liar is a good one with one thing made wrong."""
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
+from tests.unit.testing.liars import SECRET, Room, failed, report
 
 from amends import (
     BadAnswer,
@@ -21,80 +18,14 @@ from amends import (
     Grant,
     Message,
     Money,
-    Offer,
     Operation,
     Order,
     OrderPage,
     PlatformError,
     Receipt,
-    Rejected,
-    Remedy,
-    RemedyKind,
-    Ruling,
     Throttled,
-    TimedOut,
     Unreachable,
-    hookimpl,
 )
-from amends.hooks.registry import Registry
-from amends.testing.check import PluginReport, plugin_check
-from amends.testing.contracts import FakeChannel
-from amends.testing.scaffold import KINDS, new_plugin
-
-SECRET = "made-up-token-0017"
-
-
-class Room:
-    """What `new-plugin` writes for each kind, imported: the honest plugins that liars are made from."""
-
-    def __init__(self, folder: Path) -> None:
-        self.modules: dict[str, ModuleType] = {}
-        for kind in KINDS:
-            made = new_plugin(kind, f"room-{kind}", folder)
-            sys.path.insert(0, str(made.folder))
-            self.modules[kind] = importlib.import_module(made.package)
-
-    def part(self, kind: str, name: str = "") -> ModuleType:
-        return importlib.import_module(f"{self.modules[kind].__name__}.{name or kind}")
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    path, folder = list(sys.path), tmp_path_factory.mktemp("room")
-    yield Room(folder)
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.startswith("amends_room_")]:
-        del sys.modules[name]
-
-
-def report(
-    room: Room, kind: str, *, liar: type[Any] | None = None, fake: Any = None, **changed: Any
-) -> PluginReport:
-    """What `plugin_check` says of the generated plugin with its class, fake or spec replaced."""
-    honest = room.modules[kind]
-    if liar is not None:
-        changed["factory"] = liar
-    spec = replace(honest.SPEC, **changed)
-    module = ModuleType(f"liar_{kind}")
-    hook = {"channel": "amends_channels", "policy": "amends_policies"}.get(kind, "amends_connectors")
-    setattr(module, hook, hookimpl(lambda: [spec]))
-    module.amends_contract = (lambda: [fake]) if fake else honest.amends_contract  # type: ignore[attr-defined]
-    module.AMENDS_API = ">=1,<2"  # type: ignore[attr-defined]
-    registry = Registry()
-    assert registry.add(module, name="liar").state == "loaded"
-    return plugin_check("liar", registry)
-
-
-def failed(found: PluginReport) -> set[str]:
-    return {check.title for check in found.failed}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_honest_ones_pass(room: Room, kind: str) -> None:
-    found = report(room, kind)
-    assert found.ok, found.lines()
-    assert found.count("passed") >= 10
-
 
 # Connectors: a member of the honest class replaced by one that lies, and the check that must find it.
 
@@ -425,164 +356,3 @@ def test_a_write_declared_as_something_else_is_found(room: Room) -> None:
     assert "an idempotent write repeated has one effect" in failed(
         report(room, "connector", operations=operations)
     )
-
-
-def test_a_desk_that_invents_a_ruling_is_found(room: Room) -> None:
-    module = room.part("desk")
-
-    class Liar(module.RoomDesk):  # type: ignore[misc, name-defined]  # generated for this test
-        async def ruling(self, order: str, ref: str) -> Ruling | None:
-            return Ruling(verdict="for-us", at=datetime(2026, 3, 29, tzinfo=UTC), ref=ref)
-
-    found = failed(report(room, "desk", liar=Liar))
-    assert {"a ruling is seen when there is one", "a filing nobody made has no ruling"} <= found
-
-
-def test_a_desk_that_leaves_out_the_files_is_found(room: Room) -> None:
-    module = room.part("desk")
-
-    class Liar(module.RoomDesk):  # type: ignore[misc, name-defined]  # generated for this test
-        async def respond(self, request: Any) -> Receipt:
-            return await super().respond(request.model_copy(update={"files": ()}))  # type: ignore[no-any-return]
-
-    assert "files reach the desk" in failed(report(room, "desk", liar=Liar))
-
-
-def test_a_channel_that_writes_to_somebody_else_is_found(room: Room) -> None:
-    module = room.part("channel")
-
-    class Liar(module.RoomChannel):  # type: ignore[misc, name-defined]  # generated for this test
-        async def message(self, request: Message) -> Receipt:
-            who = request.personal.model_copy(update={"phone": "+15550109999"}) if request.personal else None
-            return await super().message(request.model_copy(update={"personal": who}))  # type: ignore[no-any-return]
-
-    found = failed(report(room, "channel", liar=Liar))
-    assert {"a message goes to the customer", "a customer without an address is rejected"} <= found
-
-
-class Slot(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    number: int
-
-
-class SlotChannel:
-    """Puts messages through a slot, without HTTP."""
-
-    open: ClassVar[dict[int, FakeSlot]] = {}
-
-    def __init__(self, config: Slot, context: Any) -> None:
-        self.slot = self.open[config.number]
-
-    async def message(self, request: Message) -> Receipt:
-        if not (request.personal and request.personal.email.isprintable() and request.personal.email):
-            raise Rejected("no address")
-        return Receipt(ref=self.slot.put(request.key, request.personal.email))
-
-    async def aclose(self) -> None:
-        pass
-
-
-class FakeSlot(FakeChannel):
-    name = "slot"
-    http = False
-    trouble = ""
-
-    async def start(self) -> None:
-        SlotChannel.open[17] = self
-
-    def settings(self) -> dict[str, Any]:
-        return {"number": 17}
-
-    def provoke(self, trouble: str) -> bool:
-        self.trouble = trouble if trouble in ("no connection", "an answer that never comes") else ""
-        return bool(self.trouble)
-
-    def put(self, key: str, to: str) -> str:
-        if self.trouble == "no connection":
-            raise Unreachable("closed")
-        ref = self.act("message", "", key=key, to=to)
-        if self.trouble:
-            raise self.lost
-        return ref
-
-    lost: ClassVar[PlatformError] = TimedOut("no word")
-
-
-class Overconfident(FakeSlot):
-    lost = Unreachable("no word, so nothing happened")
-
-
-@pytest.mark.parametrize(("fake", "ok"), [(FakeSlot, True), (Overconfident, False)])
-def test_a_channel_without_http_is_tried_as_far_as_its_fake_can(
-    room: Room, fake: type[FakeSlot], ok: bool
-) -> None:
-    changed = {
-        "name": "slot",
-        "config": Slot,
-        "factory": SlotChannel,
-        "operations": {"message": Operation.blind()},
-    }
-    found = report(room, "channel", fake=fake, **changed)
-    assert found.ok is ok, found.lines()
-    wrong = {"every error is mapped", "a write that may have happened is never called undone"}
-    assert wrong & failed(found) == (set() if ok else wrong)
-
-
-class Bad:
-    """A policy whose `propose` is one of the functions below."""
-
-    def __init__(self, propose: Callable[[Any, Any], Offer]) -> None:
-        self.propose = propose
-
-
-def above_caps(case: Any, context: Any) -> Offer:
-    return Offer(remedy=Remedy(kind=RemedyKind.COUPON, amount=case.order.amount), why="all of it")
-
-
-def draws(case: Any, context: Any) -> Offer:
-    return Offer(why=f"number {id(object())} {datetime.now(UTC).microsecond}")
-
-
-def remembers() -> Callable[[Any, Any], Offer]:
-    seen: list[Any] = []
-
-    def propose(case: Any, context: Any) -> Offer:
-        seen.append(case)
-        return Offer(why=f"case number {len(seen)}")
-
-    return propose
-
-
-def changes(case: Any, context: Any) -> Offer:
-    if isinstance(context.left, dict):
-        context.left.clear()
-    return Offer(why="nothing is left")
-
-
-def past(case: Any, context: Any) -> Offer:
-    return Offer(why="yesterday", new_ship_by=case.now - timedelta(days=1))
-
-
-def stumbles(case: Any, context: Any) -> Offer:
-    return Offer(
-        why="within the cap", remedy=Remedy(kind=RemedyKind.REFUND, amount=context.left["per_order"])
-    )
-
-
-@pytest.mark.parametrize(
-    ("propose", "caught_by"),
-    [
-        (lambda: above_caps, "no remedy is above any cap"),
-        (lambda: above_caps, "only what can be granted is offered"),
-        (lambda: draws, "it is deterministic and has no memory"),
-        (remembers, "it is deterministic and has no memory"),
-        (lambda: changes, "it changes nothing"),
-        (lambda: past, "dates lie ahead"),
-        (lambda: stumbles, "it answers every case with an offer that explains itself"),
-        (lambda: lambda case, context: None, "it answers every case with an offer that explains itself"),
-    ],
-)
-def test_a_policy_that_lies_is_found(room: Room, propose: Any, caught_by: str) -> None:
-    found = report(room, "policy", factory=lambda config: Bad(propose()))
-    assert caught_by in failed(found), found.lines()
