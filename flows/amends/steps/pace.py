@@ -16,7 +16,7 @@ from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from amends.errors import PlatformError, Throttled, TimedOut, Unavailable, Unreachable
+from amends.errors import LedgerError, PlatformError, Throttled, TimedOut, Unavailable, Unreachable
 from amends.hooks.protocols import Channel, Clock, Connector, Desk
 from amends.ledger import Ledger, leases, quotas
 from amends.ledger.leases import LEASE, real_ticks
@@ -99,7 +99,10 @@ class Pace:
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = self._make(name)
-        probe = await lane.turn()
+        try:
+            probe = await lane.turn()
+        except LedgerError as error:  # the call was not made: whoever wanted it has nothing to find out
+            raise Unreachable(f"{name} was not called: {error}", hint=error.hint) from error
         if leases.steady() > CALL_BEFORE.get():
             lane.gave_up(probe)
             raise Unreachable(f"{name}: the lease was running out before this could be sent")

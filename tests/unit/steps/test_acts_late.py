@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 from tests.unit.demo.workshop import DAY, MINUTE, NOW, WAYS, workshop
 
-from amends.ledger import crash, leases
+from amends.errors import LedgerError
+from amends.ledger import crash, leases, quotas
 from amends.ledger.effects import EffectState
 from amends.ledger.schema import cases
+from amends.steps import pace
 
 RETRY = 15 * MINUTE
 
@@ -55,6 +58,33 @@ async def test_a_nap_within_half_the_lease_does_no_harm(asleep: list[float]) -> 
         asleep.append(leases.LEASE.total_seconds() / 2 - 5)
         await shop.sweep()
         assert shop.effect().state is EffectState.CONFIRMED
+
+
+async def test_a_ledger_that_cannot_say_whether_to_call_makes_no_act_uncertain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its quota could not be asked, so the request certainly did not leave: nobody has to find out."""
+    reserve = quotas.reserve
+    sent: list[str] = []
+
+    def gone(*args: Any, **more: Any) -> Any:
+        if sent:
+            raise LedgerError("the ledger cannot be reached")
+        return reserve(*args, **more)
+
+    monkeypatch.setattr(pace, "FRESH", 0.0)
+    monkeypatch.setattr(quotas, "reserve", gone)
+    crash.on_crashpoint(lambda name: sent.append(name) if name == "after-sent" else None)
+    try:
+        async with workshop(operations={"message": WAYS["blind"]}) as shop:
+            await shop.sweep()
+            assert (shop.effect().state, shop.platform.calls) == (EffectState.PLANNED, [])
+            monkeypatch.setattr(quotas, "reserve", reserve)
+            await shop.sweep(RETRY)
+            assert (shop.effect().state, shop.done()) == (EffectState.CONFIRMED, 1)
+            shop.check()
+    finally:
+        crash.on_crashpoint(None)
 
 
 async def test_a_window_begins_the_lease_anew() -> None:
