@@ -135,9 +135,13 @@ def _config(settings: Settings) -> Iterator[Finding]:
             "config",
             f"{settings.path}: {len(settings.shops)} shops, {len(settings.approvers)} approvers",
         )
-    if settings.shops and not settings.approvers and any(map(_asks, _playbooks(settings))):
-        what = "the playbook asks for approvals, and config names nobody who may give them"
-        yield Finding("warning", "approvers", what, "add a table [approvers.NAME]")
+    if settings.shops and any(map(_asks, _playbooks(settings))):
+        if not settings.approvers:
+            what = "the playbook asks for approvals, and config names nobody who may give them"
+            yield Finding("warning", "approvers", what, "add a table [approvers.NAME]")
+        elif not any(one.provable for one in settings.approvers.values()):
+            what = "none of them can show who they are, so nobody can approve"
+            yield Finding("warning", "approvers", what, "give each a `channel` with `to`, or a `code`")
     unproven = [name for name, approver in settings.approvers.items() if not approver.provable]
     if unproven:
         what = f"{', '.join(unproven)}: neither a channel nor a code, so they can decide nothing"

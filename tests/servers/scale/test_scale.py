@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
-from tests.servers.scale.cluster import binaries, cluster
 from tests.servers.scale.pool import Api, bare, documented, kill, process, tree, wait_for
 
 from amends.demo import judge
@@ -26,11 +25,11 @@ from amends.ledger.schema import cases, sweeps
 from amends.settings import keys
 from amends.testing.control import SandboxProcess, launch
 from amends.testing.journal import duplicates
+from amends.testing.postgres import Cluster
 
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.slow,
-    pytest.mark.skipif(binaries() is None, reason="no initdb here: apt install postgresql"),
     pytest.mark.skipif(not Path("/proc").exists(), reason="looks at processes in /proc"),
 ]
 
@@ -107,14 +106,15 @@ def house(tmp_path: Path) -> Iterator[House]:
         (base / "amends.toml").write_text(
             text + "[playbooks.demo]" + tail.format() + LEDGER, encoding="utf-8"
         )
-        address = stack.enter_context(cluster("prefect", "ledger"))
+        cluster = stack.enter_context(Cluster({"max_connections": "200"}))
+        prefect, ledger = cluster.create("prefect"), cluster.create("ledger")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         home = bare() | {"PREFECT_HOME": str(tmp_path / "home")}
         server = documented(
             "DB_VACUUM",
-            PREFECT_API_DATABASE_CONNECTION_URL=address.replace("://", "+asyncpg://") + "/prefect",
+            PREFECT_API_DATABASE_CONNECTION_URL=prefect.replace("://", "+asyncpg://"),
             PREFECT_SERVER_API_AUTH_STRING=AUTH,
             PREFECT_SERVER_ENCRYPTION_KEY=Fernet.generate_key().decode(),
         )
@@ -123,7 +123,7 @@ def house(tmp_path: Path) -> Iterator[House]:
             "AMENDS_LEDGER_URL",
             PREFECT_API_URL=url,
             PREFECT_API_AUTH_STRING=AUTH,
-            AMENDS_LEDGER_URL=address + "/ledger",
+            AMENDS_LEDGER_URL=ledger,
             AMENDS_LEDGER_KEY=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         )
         log = tmp_path / "server.log"
@@ -151,6 +151,7 @@ def test_a_worker_dies_in_mid_sweep_and_all_ends_with_nothing_twice(house: House
         assert (deployed["work_pool_name"], deployed["entrypoint"]) == (POOL, "amends.workflows.sweep.sweep")
         assert deployed["parameters"] == {"shop": "east"}
         assert deployed["job_variables"]["env"] == {"AMENDS_CONFIG": str(house.config)}
+        _locked_out(house)
         _pulse(house)
 
         elsewhere = house.folder / "elsewhere"  # a worker is started anywhere
@@ -238,6 +239,18 @@ def _killed(
     ended = house.ended(list(again.values()))
     assert {state[:2] for state in ended.values()} == {("COMPLETED", "Completed")}, ended
     return left, survivor
+
+
+def _locked_out(house: House) -> None:
+    """With a wrong password nothing is deployed, and one is told why."""
+    done = subprocess.run(
+        [sys.executable, "-m", "amends", "--config", str(house.config), "up", "--work-pool", POOL],
+        env=house.env | {"PREFECT_API_AUTH_STRING": "amends:wrong-0017"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "does not let us in (HTTP 401)" in done.stderr and "PREFECT_API_AUTH_STRING" in done.stderr
+    assert "wrong-0017" not in done.stderr and "Traceback" not in done.stderr
 
 
 def _pulse(house: House) -> None:

@@ -77,12 +77,8 @@ def _rows(merchant: Merchant) -> list[Any]:
 def test_a_fact_that_was_changed(swept: Merchant) -> None:
     assert findings(doctor(swept, "--offline"), "evidence")[0]["level"] == "ok"
     with sqlite3.connect(swept.folder / "state/amends.db") as ledger:
-        (id_, body) = ledger.execute("select case_id, body from facts where kind = 'opened'").fetchone()
-        ledger.execute("drop trigger if exists facts_are_kept")
-        ledger.execute(
-            "update facts set body = replace(body, 'overdue', 'on-time') where case_id = ? and body = ?",
-            (id_, body),
-        )
+        (id_,) = ledger.execute("select case_id from facts where seq = 1").fetchone()
+        ledger.execute("update facts set at = at + 1 where case_id = ? and seq = 1", (id_,))
     told = doctor(swept, "--offline")
     assert told.code == 1
     (found,) = findings(told, "evidence")
@@ -219,3 +215,14 @@ def test_versions_of_the_server(version: str, level: str) -> None:
 def test_a_file_that_others_can_read(swept: Merchant) -> None:
     (swept.folder / "state/amends.db").chmod(0o640)
     assert "amends.db can be read by others" in doctor(swept, "--offline").out
+
+
+def test_approvers_who_cannot_show_who_they_are(swept: Merchant) -> None:
+    host = swept.folder / "config/base/host.toml"
+    before = host.read_text()
+    assert "names nobody" in findings(doctor(swept, "--offline"), "approvers")[0]["what"]
+    host.write_text(before + "[approvers.lin]\n")
+    assert "nobody can approve" in findings(doctor(swept, "--offline"), "approvers")[0]["what"]
+    (swept.folder / "lin.txt").write_text("green-tea-7")
+    host.write_text(before + f'[approvers.lin]\ncode = {{ file = "{swept.folder}/lin.txt" }}\n')
+    assert not findings(doctor(swept, "--offline"), "approvers")
