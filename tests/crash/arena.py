@@ -130,13 +130,14 @@ class Place:
     ) -> Ended:  # fmt: skip
         """Sweep at these times in one worker; `platform`: its clock goes along.
 
-        `people` do their tasks after each but the first: nobody looks into a back office within seconds.
+        `people` do their tasks once time has passed: nobody looks into a back office within seconds.
         """
-        told = [
-            {"now": now.isoformat(), "people": people and place > 0}
-            | ({"platform": now.isoformat()} if platform else {})
-            for place, now in enumerate(moments)
-        ]
+        told: list[dict[str, Any]] = []
+        before = self.world.market.now
+        for now in moments:
+            told.append({"now": now.isoformat(), "people": people and now > before})
+            if platform and now >= before:  # its own clock never goes back
+                told[-1]["platform"] = now.isoformat()
         return self._run({"do": "live", "moments": told, "crash": crash}, kill, kill_after)
 
     def deliver(self, events: list[Any], now: datetime, *, crash: str = "") -> Ended:

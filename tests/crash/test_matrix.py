@@ -21,7 +21,8 @@ FAULTS = (
     "none", "timeout", "timeout-after", "reset-after", "429", "500", "500-after", "duplicate",
     "clock-forward", "clock-back",
 )  # fmt: skip
-"""What goes wrong with each request's first attempt; or webhooks come twice; or the time jumps at the restart."""
+"""What goes wrong with each request's first attempt; or webhooks come twice, and once more by polling; or the time
+jumps at the restart: beyond every window, or back for one sweep."""
 BEFORE = (
     "before-intake:1", "commit/intake/torn", "commit/intake/committed", "commit/inbox/torn",
     "commit/inbox/committed", "commit/claim/torn", "commit/claim/committed", "after-claim:1",
@@ -79,8 +80,6 @@ def _cell(place: Place, one: Class, point: str, fault: str, now: datetime) -> li
     if fault == "duplicate" and not point.startswith("webhook/"):  # which else would find nothing to write
         place.deliver(2 * place.pushed(), now)
     _kill(place, point, now)
-    if fault == "duplicate":
-        place.deliver(place.pushed(), now)
     verdict = _live_on(place, one, fault, now)
     _total.update({"cells": 1, "quarantined": verdict.quarantined, "duplicates": verdict.duplicates})
     wrong = list(verdict.wrong)
@@ -111,9 +110,8 @@ def _live_on(place: Place, one: Class, fault: str, now: datetime) -> Verdict:
     """Start again at once and minutes later, where needed hours later too; a person does their tasks meanwhile."""
     if fault == "clock-forward":
         now += LONG
-    if fault == "clock-back":
-        place.sweep([now - timedelta(hours=3)], platform=False)
-    rests = [[now, now + timedelta(minutes=6)], [now + timedelta(hours=6 * n) for n in (1, 2, 3)]]
+    back = [now - timedelta(hours=3)] if fault == "clock-back" else []
+    rests = [[*back, now, now + timedelta(minutes=6)], [now + timedelta(hours=6 * n) for n in (1, 2, 3)]]
     for rest in rests:
         place.sweep(rest, people=True)
         verdict = place.verdict(rest[-1])
