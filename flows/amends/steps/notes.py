@@ -15,11 +15,11 @@ from amends.steps.shop import Shop
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "offer": "offer {n}: {remedy}", "none": "apology", "date": ", ships by {date}", "settled": "given: {remedy}",
-        "closed": "closed: {outcome}",
+        "closed": "closed: {outcome}", "with": ", {remedy}",
     },
     "zh": {
         "offer": "方案{n}：{remedy}", "none": "致歉", "date": "，{date}前发货", "settled": "已补偿：{remedy}",
-        "closed": "已结案：{outcome}",
+        "closed": "已结案：{outcome}", "with": "，{remedy}",
     },
 }  # fmt: skip
 _ZH = {
@@ -34,17 +34,20 @@ def owed(shop: Shop, case: Snapshot) -> list[Draft]:
     """The notes that this case's facts call for; the ledger keeps each once, so that those already there do no harm."""
     if not shop.notes:
         return []
-    drafts = []
+    drafts, given = [], ""
     for round_ in case.rounds:
         if round_.contacted_at is not None:
             drafts.append(_draft(shop, case, f.Step.CONTACT, "offer", _offer(shop, round_), round_.number))
         remedy = round_.remedy_due(case.order) if case.order is not None else None
         if round_.settled_at is not None and remedy is not None:
             cancelled = "cancelled" if round_.answer is f.Answer.CANCEL else ""
-            text = _words(shop, "settled", remedy=_named(shop, str(remedy)))
+            given = _named(shop, str(remedy))
+            text = _words(shop, "settled", remedy=given)
             drafts.append(_draft(shop, case, f.Step.SETTLE, "settled", text, round_.number, cancelled))
     if case.outcome is not None and drafts:  # where nobody was told anything, there is nothing to trace
         text = _words(shop, "closed", outcome=_named(shop, case.outcome.value))
+        if given:  # again, for platforms that keep one line
+            text += _words(shop, "with", remedy=given)
         drafts.append(_draft(shop, case, f.Step.VERIFY, "closed", text))
     return drafts
 

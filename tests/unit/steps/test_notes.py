@@ -33,7 +33,11 @@ async def agreed(shop: Workshop) -> None:
 async def test_one_note_per_offer_remedy_and_end() -> None:
     async with workshop(operations={"note": WAYS["idempotent"]}, playbook=ON) as shop:
         await agreed(shop)
-        texts = ["offer 1: coupon 10.00 CNY, ships by 03-12", "given: coupon 10.00 CNY", "closed: settled"]
+        texts = [
+            "offer 1: coupon 10.00 CNY, ships by 03-12",
+            "given: coupon 10.00 CNY",
+            "closed: settled, coupon 10.00 CNY",
+        ]
         assert written(shop) == texts
         for _ in range(3):
             await shop.sweep(DAY)
@@ -180,7 +184,7 @@ async def test_chinese_shops_get_chinese_notes() -> None:
         assert written(shop) == [
             "方案1：优惠券 10.00 CNY，03-12前发货",
             "已补偿：优惠券 10.00 CNY",
-            "已结案：已补偿",
+            "已结案：已补偿，优惠券 10.00 CNY",
         ]
 
 
