@@ -136,7 +136,7 @@ def test_an_approval_by_clicking_moves_the_case_on(up: Up, merchant: Path, page:
     page.open(f"{home}/runs/flow-run/{sweep['id']}")
     shows(page, sweep["name"], "Completed", "4 Task runs")
     click(page, "[role=tab], .p-tab-navigation-tab, .p-tab", "Task Runs")
-    shows(page, "find-orders · east", "verify-order · east · 5 cases", "contact-customer · east · 5 cases")
+    shows(page, "find-orders east", "verify-order east: 5 cases", "contact-customer east: 5 cases")
     picture(page, "sweep")
 
     page.open(f"{home}/artifacts/key/worklist-east")

@@ -110,3 +110,11 @@ def ended_run(server: PrefectServer, serving: subprocess.Popen[bytes], log: Path
     ended = ("COMPLETED", "FAILED", "CRASHED")
     runs: list[dict[str, Any]] = ask(server, "/flow_runs/filter", body)
     return next((run for run in runs if run["state"]["type"] in ended), None)
+
+
+def test_every_field_of_a_runs_form_says_what_it_is(settings: Settings) -> None:
+    for deployment in deployments(settings):
+        if deployment.flow_name == "approve":  # started by sweeps
+            continue
+        fields = deployment._parameter_openapi_schema.properties
+        assert fields and all(one.get("description") for one in fields.values()), deployment.name

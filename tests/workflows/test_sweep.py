@@ -79,10 +79,10 @@ def test_each_step_of_a_batch_is_one_named_task_run(
     last = run_named(server, f"sweep-demo {world.now(SWEEPS - 1).astimezone(_zone(world)):%Y-%m-%d %H:%M}")
     steps = swept[-1].steps
     names = wait_for(lambda: len(found := task_run_names(server, last["id"])) >= 2 + len(steps) and found)
-    assert {"find-orders · demo", "read-replies · demo"} <= set(names)
-    assert {name.partition(" · ")[0] for name in names} == {"find-orders", "read-replies", *steps}
-    assert f"verify-order · demo · {plural(steps['verify-order'])}" in names
-    assert all(re.fullmatch(r"[a-z-]+ · demo( · \d+ cases?)?", name) for name in names)
+    assert {"find-orders demo", "read-replies demo"} <= set(names)
+    assert {name.partition(" ")[0] for name in names} == {"find-orders", "read-replies", *steps}
+    assert f"verify-order demo: {plural(steps['verify-order'])}" in names
+    assert all(re.fullmatch(r"[a-z-]+ demo(: \d+ cases?)?", name) for name in names)
 
 
 def test_the_worklist_shows_what_a_person_needs(
@@ -151,7 +151,7 @@ async def test_a_case_is_resolved_by_its_order_number(
     assert "case opened (generation 1)" in text
     run = run_named(server, f"resolve-case-{first.number}")
     names = wait_for(lambda: task_run_names(server, run["id"]))
-    assert "verify-order · demo · 1 case" in names
+    assert "verify-order demo: 1 case" in names
 
 
 async def test_a_wrong_shop_fails_at_once_and_is_not_tried_again(server: PrefectServer, world: World) -> None:
@@ -216,7 +216,7 @@ async def test_an_error_that_quotes_a_customer_is_told_by_kind_alone(
     with pytest.raises(AmendsError) as caught:
         await failing()
     assert kind in str(caught.value)
-    body = {"task_runs": {"name": {"any_": [f"find-orders · {kind}"]}}}
+    body = {"task_runs": {"name": {"any_": [f"find-orders {kind}"]}}}
 
     def message() -> str:
         """What the task run says; its row and its state are written one after the other."""

@@ -46,8 +46,15 @@ async def report(
 ) -> dict[str, Any]:
     """Count the days of one shop, show them as the artifact `report-<shop>`, and write an HTML file beside the ledger.
 
-    `since` and `until` are days of the shop's zone (absent: the last 30, up to today), `language` is `zh` or `en` (absent:
-    the shop's); `config` and `now` are as for a sweep. Answers with the numbers.
+    Answers with the numbers.
+
+    Args:
+        shop: The shop's name in config.
+        since: The first day, in the shop's zone. Empty: 30 days ago.
+        until: The last day. Empty: today.
+        language: zh or en. Empty: the shop's.
+        config: The config folder or file. Empty: AMENDS_CONFIG, else ./config.
+        now: A time to judge by, for rehearsals. Empty: the machine's own.
     """
     async with told():
         settings = read_settings(config)

@@ -56,8 +56,12 @@ def _run_name() -> str:
 async def resolve_case(case: str, config: str | None = None, now: datetime | None = None) -> Resolved:
     """Advance one case until it waits, and show its timeline.
 
-    `case` is its number or its order's, `config` and `now` are as for a sweep. A case that is not due, or that another
-    worker holds, is only shown.
+    A case that is not due, or that another worker holds, is only shown.
+
+    Args:
+        case: The case's number, or its order's.
+        config: The config folder or file. Empty: AMENDS_CONFIG, else ./config.
+        now: A time to judge by, for rehearsals. Empty: the machine's own.
     """
     async with told():
         settings = read_settings(config)

@@ -49,8 +49,12 @@ def _run_name() -> str:
 async def sweep(shop: str, config: str | None = None, now: datetime | None = None) -> Summary:
     """Find late orders of one shop and advance its due cases.
 
-    `shop` is its name in config, `config` the folder or file (absent: AMENDS_CONFIG, else ./config), `now` a time to
-    judge by instead of the machine's. While another sweep of the shop runs, this one ends as "Already running".
+    While another sweep of the shop runs, this one ends as "Already running".
+
+    Args:
+        shop: The shop's name in config.
+        config: The config folder or file. Empty: AMENDS_CONFIG, else ./config.
+        now: A time to judge by, for rehearsals. Empty: the machine's own.
     """
     async with told():
         settings = read_settings(config)

@@ -76,11 +76,11 @@ async def _run(name: str, label: str, count: int, do: Callable[[], Awaitable[T]]
 
 
 async def run_step(name: str, step: StepFunction, shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
-    """A `Runner` for sweeps: the step as one task run, such as `verify-order · flagship · 200 cases`."""
+    """A `Runner` for sweeps: the step as one task run, such as `verify-order flagship: 200 cases`."""
     many = f"{len(turns)} case{'' if len(turns) == 1 else 's'}"
-    return await _run(name, f"{name} · {shop.name} · {many}", len(turns), lambda: step(shop, turns))
+    return await _run(name, f"{name} {shop.name}: {many}", len(turns), lambda: step(shop, turns))
 
 
 async def run_intake(name: str, take: Callable[[Shop], Awaitable[Found]], shop: Shop) -> Found:
-    """A `Taker` for sweeps: the intake as one task run, such as `find-orders · flagship`."""
-    return await _run(name, f"{name} · {shop.name}", 0, lambda: take(shop))
+    """A `Taker` for sweeps: the intake as one task run, such as `find-orders flagship`."""
+    return await _run(name, f"{name} {shop.name}", 0, lambda: take(shop))

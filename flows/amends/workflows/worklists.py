@@ -82,19 +82,20 @@ def _case_row(shop: Shop, row: Any, case: Snapshot, now: datetime) -> dict[str, 
         cost = shop.rules.penalty(order, ship_by)
         penalty = cost[0] if cost else None
     return {
+        # The first columns are seen without scrolling: which order, how late, what next and why.
         "order no.": row.number,
+        "case": str(row.id),
         "amount": str(order.amount),
-        "order time": local(shop, order.placed_at),
         "ship-by": local(shop, ship_by),
         "hours late or left": hours,
-        "lateness": lateness.state.value if lateness else "",
-        "after-sales": order.after_sales.value,
-        "penalty at stake": str(penalty) if penalty else "",
-        "stage": row.stage,
         "next step": row.next_step
         or (f"again {local(shop, moment(row.due_at))}" if row.due_at is not None else ""),
         "why": bare_why(row.why, case),
-        "case": str(row.id),
+        "stage": row.stage,
+        "lateness": lateness.state.value if lateness else "",
+        "after-sales": order.after_sales.value,
+        "penalty at stake": str(penalty) if penalty else "",
+        "order time": local(shop, order.placed_at),
     }
 
 
