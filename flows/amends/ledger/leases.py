@@ -85,11 +85,10 @@ def free_shop(tx: Tx, shop: str, owner: str) -> None:
 
 def keep_cases(tx: Tx, owner: str, ids: Iterable[int]) -> None:
     """Prolong the leases on these cases, where they are still ours."""
-    tx.execute(
-        update(cases)
-        .where(cases.c.id.in_(list(ids)), cases.c.lease_owner == owner)
-        .values(lease_until=real_ticks() + _length())
-    )
+    ours = cases.c.id.in_(list(ids)) & (cases.c.lease_owner == owner)
+    if tx.postgres:  # in the order in which workers lock them
+        tx.execute(tx.locked(select(cases.c.id).where(ours).order_by(cases.c.id)))
+    tx.execute(update(cases).where(ours).values(lease_until=lease_end()))
 
 
 def free_dead(tx: Tx) -> int:

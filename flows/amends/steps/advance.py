@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from amends.cases import facts as f
 from amends.cases.decisions import LOOK_AGAIN, Next
+from amends.errors import LedgerError
 from amends.hooks.requests import Reply
-from amends.ledger import inbox, tasks, work
+from amends.ledger import inbox, leases, tasks, work
 from amends.ledger.crash import crashpoint
 from amends.ledger.effects import EffectState
 from amends.steps import acts
@@ -70,7 +72,8 @@ async def advance(
         if claims is None:
             claims = await claimed()
         while claims:
-            await _advance_batch(shop, run, moved, claims, taken)
+            async with _kept(shop, claims):
+                await _advance_batch(shop, run, moved, claims, taken)
             if only is not None and len(claims) < limit:
                 return
             claims = await claimed()
@@ -86,6 +89,25 @@ async def advance(
         if isinstance(failed, BaseException):
             raise failed
     return moved
+
+
+@asynccontextmanager
+async def _kept(shop: Shop, claims: Sequence[work.Claim]) -> AsyncIterator[None]:
+    """Prolong the leases on these cases while they are worked on: on a slow platform two workers would else take the same
+    cases from each other for ever. A worker that was stopped prolongs nothing.
+    """
+
+    async def prolong() -> None:
+        while True:
+            await asyncio.sleep(leases.LEASE.total_seconds() / 3)
+            with suppress(LedgerError):  # the work's own transactions will tell
+                await shop.ledger.run(leases.keep_cases, shop.owner, [claim.id for claim in claims])
+
+    task = asyncio.create_task(prolong())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _advance_batch(
@@ -126,8 +148,6 @@ async def _run_guarded(
     name: str, step: StepFunction, shop: Shop, group: list[Turn], run: Runner
 ) -> list[Turn]:
     """A fault of the step itself makes its cases rest; the ledger's own errors stop the sweep."""
-    from amends.errors import LedgerError
-
     try:
         return await run(name, step, shop, group)
     except LedgerError:
