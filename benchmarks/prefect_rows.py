@@ -1,10 +1,10 @@
 """How much Prefect stores: a sweep in which so many cases are due, beside one flow run per case. Both are run and counted.
 
-    python -m benchmarks.prefect_rows [--cases 1000]
+    python -m benchmarks.prefect_rows [--cases 1000] [--with-steps]
 
 Each gets a Prefect server of its own (SQLite, loopback). Before and after, every row of every table of its database is
-counted, events and their resources included. The flow run per case is the cheapest there can be: it does nothing. The
-last line is what the same case costs with a task run per step, as our sweep shows its steps.
+counted, events and their resources included. The flow run per case is the cheapest there can be: it does nothing.
+`--with-steps` also counts one with a task run per step, as our sweep shows its steps; that takes long.
 """
 
 from __future__ import annotations
@@ -156,18 +156,20 @@ def a_flow_run_each(cases: int, steps: int) -> Callable[[Path], Awaitable[int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=1000)
-    cases = parser.parse_args().cases
+    parser.add_argument("--with-steps", action="store_true")
+    given = parser.parse_args()
+    cases = given.cases
+    runs_of = {
+        "amends: one sweep": ours(cases),
+        "amends: a sweep that finds nothing": ours(0),
+        "one flow run per case": a_flow_run_each(cases, 0),
+    }
+    if given.with_steps:
+        runs_of["one flow run per case, two task runs"] = a_flow_run_each(cases, 2)
     with tempfile.TemporaryDirectory(prefix="amends-rows-") as folder:
         found = {
             name: measured(Path(folder, str(number)), work)
-            for number, (name, work) in enumerate(
-                {
-                    "amends: one sweep": ours(cases),
-                    "amends: a sweep that finds nothing": ours(0),
-                    "one flow run per case": a_flow_run_each(cases, 0),
-                    "one flow run per case, two task runs": a_flow_run_each(cases, 2),
-                }.items()
-            )
+            for number, (name, work) in enumerate(runs_of.items())
         }
     print(
         f"| Prefect stores, for {cases} cases | flow and task runs | states | events | all rows | of a flow run each |"
