@@ -36,7 +36,9 @@ from amends.workflows.sweep import sweep
 pytestmark = [pytest.mark.prefect, pytest.mark.slow]
 
 SAID = "Ring my mother, Sample Mother 0017, at 000-0000-4711, behind the blue gate"
-"""What a customer says, and a person notes down."""
+"""What a customer says, as a person notes it down."""
+NOTE = "Her uncle, Sample Uncle 0018, says that the gate is blue"
+"""What a person writes about a task: a fact in the ledger, and nothing for Prefect."""
 CODE = "green-tea-7"
 APPROVER = """
 [approvers.zhao]
@@ -128,13 +130,9 @@ async def test_nothing_personal_is_anywhere_in_clear(server: PrefectServer, loud
     assert {"flow_run", "task_run", "artifact", "events", "log", "flow_run_state"} <= tables, (
         "there is much to search"
     )
-    for where, content in [
-        *rows,
-        ("what the runs printed", log.read_bytes()),
-        *((path.name, path.read_bytes()) for path in server.home.rglob("*") if path.is_file()),
-        *((path.name, path.read_bytes()) for path in (loud.folder / "state").rglob("*") if path.is_file()),
-        *(("report", path.read_bytes()) for path in loud.folder.glob("*.html")),
-    ]:
+    prefects = [*rows, ("what the runs printed", log.read_bytes()), *_files(server.home)]
+    assert not [where for where, content in prefects if NOTE.encode() in content]
+    for where, content in [*prefects, *_files(loud.folder / "state")]:
         hit = CANARIES.search(content) or next((one for one in secrets if one in content), None)
         assert not hit, f"{where}: {hit!r}"
 
@@ -159,7 +157,7 @@ def _people_write(world: World, now: datetime) -> int:
     do(world, people.reply, waiting[0], f.Answer.DECLINE, by="lin", now=now, note=SAID)
     for task in do(world, tasks.listing, shop="demo")[:2]:
         outcome = task.choices[-1] if task.choices else "done"
-        do(world, people.finish_task, task.id, outcome, by="lin", now=now, note=SAID)
+        do(world, people.finish_task, task.id, outcome, by="lin", now=now, note=NOTE)
     return waiting[0]
 
 
@@ -177,6 +175,10 @@ def _secrets(tx: Tx) -> set[bytes]:
                 if len(line) >= 10 and not re.fullmatch(r"[\d.:T+Z -]+|http\S+", line):
                     found |= {line.encode(), json.dumps(line)[1:-1].encode()}
     return found
+
+
+def _files(folder: Path) -> list[tuple[str, bytes]]:
+    return [(path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()]
 
 
 def _rows(database: Path) -> Iterator[tuple[str, bytes]]:
