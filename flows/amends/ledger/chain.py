@@ -18,12 +18,43 @@ from sqlalchemy import ColumnElement, LargeBinary, bindparam, cast, func, insert
 from amends.cases import facts as f
 from amends.errors import LedgerCorrupt
 from amends.ledger.database import Tx
+from amends.ledger.each import Each
 from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 
 BUCKETS = 16
 _ZERO = bytes(32)
 _FIRST = 4_127_002
 """A number that nobody else locks by."""
+_CASES = Each(lambda among, locked: locked(select(cases.c.id).where(among(cases.c.id)).order_by(cases.c.id)))
+_HEADS = Each(
+    lambda among, locked: locked(
+        select(heads.c.case_id, heads.c.length, heads.c.head)
+        .where(among(heads.c.case_id))
+        .order_by(heads.c.case_id)
+    )
+)
+_TOTALS = Each(
+    lambda among, locked: locked(select(totals).where(among(totals.c.bucket)).order_by(totals.c.bucket))
+)
+_FACTS = Each(
+    lambda among, locked: (
+        select(facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body)
+        .where(among(facts.c.case_id))
+        .order_by(facts.c.case_id, facts.c.seq)
+    )
+)
+_MOVE_HEAD = (
+    update(heads)
+    .where(heads.c.case_id == bindparam("c"))
+    .values(length=bindparam("length"), head=bindparam("head"), mac=bindparam("mac"))
+)
+_GROW = update(cases).where(cases.c.id == bindparam("c")).values(version=cases.c.version + bindparam("grown"))
+_INSERT_FACTS, _INSERT_HEADS, _INSERT_TOTALS = insert(facts), insert(heads), insert(totals)
+_MOVE_TOTAL = (
+    update(totals)
+    .where(totals.c.bucket == bindparam("b"))
+    .values(**{name: bindparam(name) for name in ("cases", "facts", "digest", "mac")})
+)
 _MODELS: dict[str, Any] = {
     model.model_fields["kind"].default: model
     for model in f.Body.__subclasses__()
@@ -67,11 +98,8 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
     if (
         tx.postgres
     ):  # cases, then heads, then totals: whoever locks them in this order never waits in a circle
-        tx.execute(tx.locked(select(cases.c.id).where(cases.c.id.in_(list(new))).order_by(cases.c.id)))
-    query = select(heads.c.case_id, heads.c.length, heads.c.head).where(heads.c.case_id.in_(list(new)))
-    known = {
-        row.case_id: (row.length, row.head) for row in tx.execute(tx.locked(query.order_by(heads.c.case_id)))
-    }
+        _CASES(tx, new)
+    known = {row.case_id: (row.length, row.head) for row in _HEADS(tx, new).all()}
     rows: list[dict[str, Any]] = []
     moved: list[dict[str, Any]] = []
     first: list[dict[str, Any]] = []
@@ -107,36 +135,25 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
         bucket[0] += case not in known
         bucket[1] += len(new[case])
         bucket[2] = _xor(bucket[2], _xor(_leaf(case, before) if case in known else _ZERO, _leaf(case, head)))
-    tx.execute(insert(facts), rows)
+    tx.execute(_INSERT_FACTS, rows)
     if first:
         tx.execute(
-            insert(heads),
+            _INSERT_HEADS,
             [{"case_id": m["c"], **{k: m[k] for k in ("length", "head", "mac")}} for m in first],
         )
     if moved:
-        tx.execute(
-            update(heads).where(heads.c.case_id == bindparam("c")).values(
-                length=bindparam("length"), head=bindparam("head"), mac=bindparam("mac")
-            ),
-            moved,
-        )  # fmt: skip
+        tx.execute(_MOVE_HEAD, moved)
     if material:
-        tx.execute(
-            update(cases)
-            .where(cases.c.id == bindparam("c"))
-            .values(version=cases.c.version + bindparam("grown")),
-            material,
-        )
+        tx.execute(_GROW, material)
     _add_up(tx, changes)
     return written
 
 
 def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
-    query = select(totals).where(totals.c.bucket.in_(list(changes))).order_by(totals.c.bucket)
-    known = {row.bucket: row for row in tx.execute(tx.locked(query))}
+    known = {row.bucket: row for row in _TOTALS(tx, changes).all()}
     if tx.postgres and len(known) < len(changes):  # there is no row to lock yet
         tx.execute(select(func.pg_advisory_xact_lock(_FIRST)))
-        known = {row.bucket: row for row in tx.execute(tx.locked(query))}
+        known = {row.bucket: row for row in _TOTALS(tx, changes).all()}
     moved, first = [], []
     for bucket, (new_cases, new_facts, digest) in sorted(changes.items()):
         row = known.get(bucket)
@@ -150,22 +167,15 @@ def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
         else:
             moved.append({"b": bucket, **values})
     if first:
-        tx.execute(insert(totals), first)
+        tx.execute(_INSERT_TOTALS, first)
     if moved:
-        names = ("cases", "facts", "digest", "mac")
-        statement = update(totals).where(totals.c.bucket == bindparam("b"))
-        tx.execute(statement.values(**{name: bindparam(name) for name in names}), moved)
+        tx.execute(_MOVE_TOTAL, moved)
 
 
 def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:
     """The facts of these cases, in order."""
     found: dict[int, list[f.Fact]] = {case: [] for case in ids}
-    query = (
-        select(facts.c.case_id, facts.c.seq, facts.c.at, facts.c.kind, facts.c.actor, facts.c.body)
-        .where(facts.c.case_id.in_(list(ids)))
-        .order_by(facts.c.case_id, facts.c.seq)
-    )
-    for case, seq, at, kind, actor, body in tx.execute(query):
+    for case, seq, at, kind, actor, body in _FACTS(tx, ids).all():
         try:
             fact = f.Fact(seq=seq, at=moment(at), actor=actor, body=decode(kind, body))
         except (KeyError, ValueError, OverflowError) as error:

@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -128,7 +128,7 @@ class Ledger:
             driver: Any = conn.connection.driver_connection
             driver.execute("PRAGMA foreign_keys=OFF")
             try:
-                with translated(self.where), conn.begin():
+                with translated(self.where), _begun(conn):
                     work(Tx(conn, self.vault))
             finally:
                 driver.execute("PRAGMA foreign_keys=ON")
@@ -149,7 +149,7 @@ class Ledger:
     def _once(self, work: Callable[..., R], args: Any, kwargs: Any) -> R:
         with translated(self.where), self._sqlite().connect() as conn:
             try:
-                with conn.begin():
+                with _begun(conn):
                     return work(Tx(conn, self.vault), *args, **kwargs)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 # Rows that nobody wrote: a page that is another's reads without complaint.
@@ -204,11 +204,15 @@ def _sqlite_engine(path: str) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def _begin(conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN IMMEDIATE")
-
     return engine
+
+
+@contextlib.contextmanager
+def _begun(conn: Connection) -> Iterator[None]:
+    """A transaction that may write from its beginning. Said here, as a listener would be asked at every statement."""
+    with conn.begin():
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
 
 
 def _make_file(path: Path) -> None:

@@ -18,6 +18,7 @@ from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.snapshot import Pending
 from amends.ledger.database import Tx
+from amends.ledger.each import Each
 from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, orders, ticks
 
 NOTE = "note"
@@ -35,6 +36,37 @@ class EffectState(StrEnum):
     @property
     def settled(self) -> bool:
         return self in (EffectState.CONFIRMED, EffectState.REJECTED)
+
+
+_INSERT = insert(effects)
+_MARK = Each(
+    lambda among, locked: (
+        update(effects)
+        .where(among(effects.c.key))
+        .values(
+            state="sent", sent_at=bindparam("now"), attempt=effects.c.attempt + 1, look_at=None,
+            first_sent_at=func.coalesce(effects.c.first_sent_at, bindparam("now")),
+        )
+    )
+)  # fmt: skip
+_CHANGE = (
+    update(effects)
+    .where(effects.c.key == bindparam("k"))
+    .values(**{name: bindparam(name) for name in ("state", "ref", "error", "look_at", "settled_at")})
+)
+_BY_KEY = Each(lambda among, locked: select(effects).where(among(effects.c.key)))
+_OF_CASES = Each(
+    lambda among, locked: (
+        select(effects).where(among(effects.c.case_id)).order_by(effects.c.planned_at, effects.c.key)
+    )
+)
+_UNSETTLED = Each(
+    lambda among, locked: (
+        select(effects)
+        .where(among(effects.c.case_id), effects.c.settled_at.is_(None), effects.c.op != NOTE)
+        .order_by(effects.c.planned_at, effects.c.key)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +156,7 @@ def plan(
             )  # fmt: skip
         stored[key] = found
     if rows:
-        tx.execute(insert(effects), rows)
+        tx.execute(_INSERT, rows)
     if again:
         tx.execute(
             update(effects).where(effects.c.key == bindparam("k")).values(
@@ -141,12 +173,7 @@ def mark_sent(tx: Tx, keys: Sequence[str], now: datetime) -> None:
     if not keys:
         return
     at = ticks(now)
-    tx.execute(
-        update(effects).where(effects.c.key.in_(list(keys))).values(
-            state="sent", sent_at=at, attempt=effects.c.attempt + 1, look_at=None,
-            first_sent_at=func.coalesce(effects.c.first_sent_at, at),
-        )
-    )  # fmt: skip
+    _MARK(tx, keys, now=at)
 
 
 def change(tx: Tx, changes: Sequence[Change], now: datetime) -> None:
@@ -160,29 +187,20 @@ def change(tx: Tx, changes: Sequence[Change], now: datetime) -> None:
         }
         for c in changes
     ]  # fmt: skip
-    tx.execute(
-        update(effects).where(effects.c.key == bindparam("k")).values(
-            state=bindparam("state"), ref=bindparam("ref"), error=bindparam("error"), look_at=bindparam("look_at"),
-            settled_at=bindparam("settled_at"),
-        ),
-        rows,
-    )  # fmt: skip
+    tx.execute(_CHANGE, rows)
 
 
 def by_key(tx: Tx, keys: Iterable[str]) -> dict[str, Effect]:
     keys = list(keys)
     if not keys:
         return {}
-    return {row.key: read(row) for row in tx.execute(select(effects).where(effects.c.key.in_(keys)))}
+    return {row.key: read(row) for row in _BY_KEY(tx, keys).all()}
 
 
 def of_cases(tx: Tx, ids: Sequence[int], *, unsettled: bool = False) -> dict[int, list[Effect]]:
     """Effects by case, in the order in which they were planned; `unsettled`: only those that still need something."""
     found: dict[int, list[Effect]] = {case: [] for case in ids}
-    query = select(effects).where(effects.c.case_id.in_(list(ids)))
-    if unsettled:
-        query = query.where(effects.c.settled_at.is_(None), effects.c.op != NOTE)
-    for row in tx.execute(query.order_by(effects.c.planned_at, effects.c.key)):
+    for row in (_UNSETTLED if unsettled else _OF_CASES)(tx, ids).all():
         found[row.case_id].append(read(row))
     return found
 

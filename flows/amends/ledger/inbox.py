@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from amends.ledger import intake
 from amends.ledger.database import Tx
+from amends.ledger.each import Each
 from amends.ledger.schema import cases, inbox, moment, ticks
 
 
@@ -58,21 +59,25 @@ def receive(
     return len(new)
 
 
-def waiting(tx: Tx, shop: str, ids: Sequence[int]) -> dict[int, list[Waiting]]:
-    """Unapplied events of these cases' orders, oldest first."""
-    query = (
+_WAITING = Each(
+    lambda among, locked: (
         select(inbox.c.event, inbox.c.number, inbox.c.body, inbox.c.received_at, cases.c.id)
         .join(cases, (cases.c.shop == inbox.c.shop) & (cases.c.number == inbox.c.number))
         .where(
-            inbox.c.shop == shop,
+            inbox.c.shop == bindparam("of"),
             inbox.c.applied_at.is_(None),
-            cases.c.id.in_(list(ids)),
+            among(cases.c.id),
             cases.c.outcome.is_(None),
         )
         .order_by(inbox.c.received_at, inbox.c.event)
     )
+)
+
+
+def waiting(tx: Tx, shop: str, ids: Sequence[int]) -> dict[int, list[Waiting]]:
+    """Unapplied events of these cases' orders, oldest first."""
     found: dict[int, list[Waiting]] = {}
-    for row in tx.execute(query):
+    for row in _WAITING(tx, ids, of=shop).all():
         item = Waiting(row.event, row.number, tx.vault.unseal(row.body), moment(row.received_at), row.id)
         found.setdefault(row.id, []).append(item)
     return found

@@ -9,18 +9,18 @@ from sqlalchemy import delete, insert, select
 
 from amends.errors import LedgerError
 from amends.ledger.database import Tx
+from amends.ledger.each import Each
 from amends.ledger.schema import case_keys, personal
 from amends.ledger.vault import CaseKey
 
 Values = Mapping[str, bytes]
+_KEYS = Each(lambda among, locked: select(case_keys).where(among(case_keys.c.case_id)))
+_VALUES = Each(lambda among, locked: select(personal).where(among(personal.c.case_id)))
 
 
 def keys(tx: Tx, ids: Sequence[int], *, make: bool = False) -> dict[int, CaseKey]:
     """The keys of cases; `make` gives a new one to each case that has none."""
-    found = {
-        row.case_id: tx.vault.open_case_key(row.wrapped)
-        for row in tx.execute(select(case_keys).where(case_keys.c.case_id.in_(list(ids))))
-    }
+    found = {row.case_id: tx.vault.open_case_key(row.wrapped) for row in _KEYS(tx, ids).all()}
     if make:
         rows = []
         for case in ids:
@@ -58,11 +58,10 @@ def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict
 def _load(
     tx: Tx, ids: Sequence[int], cipher: Mapping[int, CaseKey], names: Sequence[str] | None = None
 ) -> dict[int, dict[str, bytes]]:
-    query = select(personal).where(personal.c.case_id.in_(list(cipher)))
-    if names is not None:
-        query = query.where(personal.c.name.in_(list(names)))
     found: dict[int, dict[str, bytes]] = {case: {} for case in ids}
-    for row in tx.execute(query):
+    for row in _VALUES(tx, cipher).all():
+        if names is not None and row.name not in names:
+            continue
         found[row.case_id][row.name] = cipher[row.case_id].decrypt(row.name, row.value)
     return found
 

@@ -17,7 +17,53 @@ from amends.cases.money import Money
 from amends.cases.snapshot import Snapshot, fold
 from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, notes, persons, tasks
 from amends.ledger.database import Tx
+from amends.ledger.each import Each
 from amends.ledger.schema import cases, maybe_ticks, orders, ticks
+
+_TAKE = Each(
+    lambda among, locked: (
+        update(cases)
+        .where(among(cases.c.id))
+        .values(
+            lease_owner=bindparam("owner"),
+            lease_until=bindparam("until"),
+            epoch=cases.c.epoch + 1,
+            wake=False,
+        )
+        .returning(
+            cases.c.id, cases.c.number, cases.c.epoch, cases.c.playbook, cases.c.policy, cases.c.failures
+        )
+    )
+)
+_KEEP = Each(
+    lambda among, locked: update(cases).where(among(cases.c.id)).values(lease_until=bindparam("until"))
+)
+_WATCHED = Each(
+    lambda among, locked: select(orders.c.number, orders.c.observed_at).where(
+        orders.c.shop == bindparam("of"), among(orders.c.number)
+    )
+)
+_LEASED = Each(
+    lambda among, locked: locked(
+        select(cases.c.id, cases.c.epoch, cases.c.wake)
+        .where(among(cases.c.id), cases.c.lease_owner.is_not(None))
+        .order_by(cases.c.id)
+    )
+)
+_ENDED = ("stage", "why", "next_step", "failures")
+_LET_GO = (
+    update(cases)
+    .where(cases.c.id == bindparam("c"))
+    .values(
+        **{name: bindparam(name) for name in (*_ENDED, "due_at", "outcome", "closed_at", "closed_state")},
+        lease_owner=None, lease_until=None, wake=False,
+    )
+)  # fmt: skip
+_KEEP_ON = (
+    update(cases)
+    .where(cases.c.id == bindparam("c"))
+    .values(**{name: bindparam(name) for name in _ENDED}, lease_until=bindparam("until"))
+)
 
 
 @dataclass(slots=True)
@@ -110,24 +156,14 @@ def claim(
     ids = [row.id for row in tx.execute(due)]
     if not ids:
         return []
-    taken = (
-        update(cases)
-        .where(cases.c.id.in_(ids))
-        .values(lease_owner=owner, lease_until=leases.lease_end(), epoch=cases.c.epoch + 1, wake=False)
-        .returning(
-            cases.c.id, cases.c.number, cases.c.epoch, cases.c.playbook, cases.c.policy, cases.c.failures
-        )
-    )
-    rows = {row.id: row for row in tx.execute(taken)}
+    rows = {row.id: row for row in _TAKE(tx, ids, owner=owner, until=leases.lease_end()).all()}
     found = chain.load(tx, ids)
     open_effects = effects.of_cases(tx, ids, unsettled=True)
     blocks = holds.current(tx, shop)
     block = next((str(h) for h in blocks if not h.step), "")
     held_steps = {h.step: str(h) for h in blocks if h.step}
-    watched = select(orders.c.number, orders.c.observed_at).where(
-        orders.c.shop == shop, orders.c.number.in_([row.number for row in rows.values()])
-    )
-    seen = {row.number: row.observed_at for row in tx.execute(watched)}
+    watched = _WATCHED(tx, [row.number for row in rows.values()], of=shop)
+    seen = {row.number: row.observed_at for row in watched.all()}
     claims = []
     for id_ in ids:
         row = rows[id_]
@@ -236,7 +272,7 @@ def mark_sent(
             ready.append(item.id)
     effects.mark_sent(tx, [effect.key for case in sorted(ready) for effect in sending[case]], now)
     if ready:
-        tx.execute(update(cases).where(cases.c.id.in_(sorted(ready))).values(lease_until=leases.lease_end()))
+        _KEEP(tx, sorted(ready), until=leases.lease_end())
     return persons.load_with_keys(tx, sorted(ready))
 
 
@@ -292,22 +328,11 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             "closed_state": end.closed_state if end.outcome else None,
         }
         let_go.append(row)
-    common: dict[str, Any] = {name: bindparam(name) for name in ("stage", "why", "next_step", "failures")}
     if let_go:
-        tx.execute(
-            update(cases).where(cases.c.id == bindparam("c")).values(
-                **common, due_at=bindparam("due_at"), outcome=bindparam("outcome"), closed_at=bindparam("closed_at"),
-                closed_state=bindparam("closed_state"), lease_owner=None, lease_until=None, wake=False,
-            ),
-            let_go,
-        )  # fmt: skip
+        tx.execute(_LET_GO, let_go)
     if kept_on:
-        tx.execute(
-            update(cases)
-            .where(cases.c.id == bindparam("c"))
-            .values(**common, lease_until=leases.lease_end()),
-            kept_on,
-        )
+        until = leases.lease_end()
+        tx.execute(_KEEP_ON, [row | {"until": until} for row in kept_on])
     return written, lost
 
 
@@ -353,8 +378,4 @@ def append_outside(
 def _leased(tx: Tx, claims: Sequence[Claim]) -> dict[int, bool]:
     """Which of these leases are still ours (by epoch), each with whether its case was woken meanwhile."""
     epochs = {item.id: item.epoch for item in claims}
-    query = select(cases.c.id, cases.c.epoch, cases.c.wake).where(
-        cases.c.id.in_(list(epochs)), cases.c.lease_owner.is_not(None)
-    )
-    rows = tx.execute(tx.locked(query.order_by(cases.c.id)))
-    return {row.id: row.wake for row in rows if row.epoch == epochs[row.id]}
+    return {row.id: row.wake for row in _LEASED(tx, epochs).all() if row.epoch == epochs[row.id]}
