@@ -79,7 +79,8 @@ def take(
         if known is None or not _older(row, known):
             rows[row["number"]] = row
     changed: list[str] = []
-    numbers = sorted(rows)  # by number, so that those who take the same orders in at once wait in no circle
+    # On Postgres by number, so that those who take the same orders in at once wait in no circle; else as they came.
+    numbers = sorted(rows) if tx.postgres else list(rows)
     for start in range(0, len(numbers), _BATCH):
         part = [rows[number] for number in numbers[start : start + _BATCH]]
         changed += _store(tx, shop, part)
