@@ -21,7 +21,7 @@ from tests.postgres.world import FORKS, World, said_to
 from amends.demo.world import CONFIG, SHOP
 from amends.errors import LedgerError
 from amends.hooks.registry import Registry
-from amends.ledger import Tx, crash, leases
+from amends.ledger import Tx, crash, leases, pool
 from amends.ledger.schema import cases, ticks
 from amends.settings import Settings
 from amends.steps.advance import advance
@@ -50,6 +50,8 @@ class OneClock:
 async def _work(config: str, clock: OneClock, lease: float) -> None:
     """Sweep; while another worker sweeps, advance what it has found. Ends after a sweep of its own."""
     leases.LEASE = timedelta(seconds=lease)
+    pool.STALLED = int(2 * lease)
+    pool.SETTINGS["idle_in_transaction_session_timeout"] = str(pool.STALLED * 1000)
     settings = Settings.load(Path(config))
     ledger = open_ledger(settings)
     shop = await Shop.open(settings, SHOP, ledger=ledger, registry=Registry.load(), clock=clock)

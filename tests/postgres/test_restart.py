@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +16,7 @@ from tests.postgres.world import fork, nothing_wrong
 from tests.unit.ledger.makers import KEY, LATE, SHOP, verified
 
 from amends.errors import LedgerError, LedgerLocked
-from amends.ledger import Ledger, Tx, intake, pool
+from amends.ledger import Ledger, Tx, intake, leases, pool
 from amends.testing.postgres import Cluster
 
 pytestmark = pytest.mark.postgres
@@ -151,6 +152,33 @@ def test_a_worker_asleep_in_a_transaction_does_not_keep_the_others_waiting(
     assert time.monotonic() - began < 2.0, "it had to wait for the server only, not for the sleeper"
     thread.join()
     assert CLEAR[0] in str(told[0])
+    assert sleepy.do(intake.cursor, SHOP, "orders") == "9"
+    sleepy.close()
+    other.close()
+
+
+def test_a_worker_asleep_before_a_statement_does_not_keep_the_others_waiting(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver has prepared it and not run it: the server does not call that idle, so the next sweep ends it."""
+    monkeypatch.setattr(pool, "STALLED", 1)
+    sleepy, other = Ledger.open(address, KEY), Ledger.open(address, KEY)
+    sleepy.do(put, "1")
+    other.do(put, "1")
+
+    def sleep(tx: Tx) -> None:
+        put(tx, "2")
+        session: Any = tx.conn.connection
+        session.dbapi_connection.await_(session.driver_connection.prepare("SELECT 42"))
+        time.sleep(1.5)
+        began = time.monotonic()
+        other.do(leases.take_shop, SHOP, leases.new_owner())
+        other.do(put, "9")
+        assert time.monotonic() - began < 2.0
+        tx.execute(text("SELECT 43"))
+
+    with pytest.raises(LedgerError, match=CLEAR[0]):
+        sleepy.do(sleep)
     assert sleepy.do(intake.cursor, SHOP, "orders") == "9"
     sleepy.close()
     other.close()

@@ -15,8 +15,9 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select, text, update
 
+from amends.ledger import pool
 from amends.ledger.database import Tx
 from amends.ledger.schema import cases, shop_leases
 
@@ -93,6 +94,8 @@ def keep_cases(tx: Tx, owner: str, ids: Iterable[int]) -> None:
 
 def free_dead(tx: Tx) -> int:
     """Free every lease of a process of this machine that no longer runs; answers with how many cases were freed."""
+    if tx.postgres:
+        end_stalled(tx)
     shops = [row.owner for row in tx.execute(select(shop_leases.c.owner).distinct()) if dead(row.owner)]
     if shops:
         tx.execute(update(shop_leases).where(shop_leases.c.owner.in_(shops)).values(until=0, owner=""))
@@ -105,6 +108,23 @@ def free_dead(tx: Tx) -> int:
         tx.execute(tx.locked(select(cases.c.id).where(theirs).order_by(cases.c.id)))
     found = tx.execute(update(cases).where(theirs).values(lease_owner=None, lease_until=None))
     return found.rowcount
+
+
+def end_stalled(tx: Tx) -> None:
+    """End sessions of workers that were stopped in a transaction, whose locks would keep all others waiting.
+
+    The server does so by itself where it calls a session idle, which one is not that has prepared a statement and not
+    run it yet.
+    """
+    tx.execute(
+        text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND usename = current_user AND application_name = :name AND pid <> pg_backend_pid()"
+            " AND state <> 'idle' AND wait_event = 'ClientRead'"
+            " AND state_change < clock_timestamp() - make_interval(secs => :stalled)"
+        ),
+        {"name": pool.SETTINGS["application_name"], "stalled": pool.STALLED},
+    )
 
 
 def dead(owner: str) -> bool:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from amends.ledger.troubles import BUSY, LOST, ours, translated, unreachable
@@ -37,6 +37,11 @@ SETTINGS = {
     "application_name": "amends",
     "idle_in_transaction_session_timeout": str(STALLED * 1000),
     "lock_timeout": str(int(BUSY * 1000)),
+    # A machine that is gone without a word is noticed within half a minute, not within hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
 }
 
 
@@ -58,8 +63,12 @@ class Pool:
         conn = await self._connection()
         try:
             with translated(self._where):
-                async with conn.begin():
-                    return await conn.run_sync(work)
+                try:
+                    async with conn.begin():
+                        return await conn.run_sync(work)
+                except DBAPIError:
+                    await conn.invalidate()  # whatever state it is in: nobody else is to have it
+                    raise
         finally:
             await conn.close()
 
