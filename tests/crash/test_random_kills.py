@@ -57,7 +57,7 @@ class Killer:
     def live(self) -> Iterator[int]:
         """Six hours after six hours: killed again and again, then let go on; answers with the kills so far."""
         for _ in range(DAYS * 4):
-            for _ in range(self.draw.randint(2, 5)):
+            for _ in range(self.draw.randint(3, 6)):
                 self._kill_once()
                 if self.killed == PER_WORLD:
                     return
