@@ -79,8 +79,9 @@ def release(
     with open_ledger(settings) as ledger:
         id_ = ledger.do(views.case_id, case) if case else None
         count = ledger.do(
-            people.release, by=by, now=at, case=id_, shop=shop or "", step=step.value if step else "", why=why
-        )
+            people.release, by=by, now=at, case=id_, shop=shop or "", step=step.value if step else "", why=why,
+            approvers=tuple(settings.approvers),
+        )  # fmt: skip
         left = ledger.do(holds.current)
     freed = _named(id_, shop, step)
     if not count:

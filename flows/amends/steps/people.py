@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -169,12 +169,18 @@ def hold(
 
 
 def release(
-    tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: str = "", step: str = "", why: str = ""
-) -> int:
-    """Let go on what was held; cases that amends held there (a storm, silent approvers …) go on."""
+    tx: Tx, *, by: str, now: datetime, case: int | None = None, shop: str = "", step: str = "", why: str = "",
+    approvers: Collection[str] = (),
+) -> int:  # fmt: skip
+    """Let go on what was held; cases that amends held there (a storm, silent approvers …) go on.
+
+    Where config names `approvers`, only they can let a storm go: raises `ApprovalError` for anybody else.
+    """
     if case is not None:
-        if _open(tx, case).held is None:
+        held = _open(tx, case).held
+        if held is None:
             raise CaseError(f"case {case} is not held by anybody; what holds it is in `amends case {case}`")
+        _may_release(held, by, approvers)
         _append(tx, case, [f.Released(by=by, why=why)], by, now)
         return 1
     found = int(holds.release(tx, shop=shop, step=step))
@@ -186,6 +192,7 @@ def release(
         for id_, facts in chain.load(tx, part).items():
             held = fold(facts, case=id_).held
             if held is not None and held.cause in ("storm", "backfill", "platform", "undecided"):
+                _may_release(held, by, approvers)
                 freed[id_] = [chain.New(f.Released(by=by, why=why), now, by)]
         chain.append(tx, freed)
         found += len(freed)
@@ -195,6 +202,14 @@ def release(
         else update(cases).where(*where, cases.c.stage == "held").values(wake=True, due_at=ticks(now))
     )
     return found
+
+
+def _may_release(held: f.Held, by: str, approvers: Collection[str]) -> None:
+    if held.cause in ("storm", "undecided") and approvers and by not in approvers:
+        why = "a sudden mass of late orders" if held.cause == "storm" else "what nobody has decided"
+        raise ApprovalError(
+            f"{why} is let go by an approver; {by} is none, config names: {', '.join(approvers)}"
+        )
 
 
 def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.orders import OrderStatus
-from amends.errors import AuthFailed, LedgerFull, PlatformError, Unreachable
+from amends.errors import ApprovalError, AuthFailed, LedgerFull, PlatformError, Unreachable
 from amends.ledger import inbox, leases
 from amends.ledger.effects import EffectState
 from amends.steps import advance as module
@@ -161,7 +161,10 @@ async def test_a_storm_is_held_for_a_person() -> None:
         assert shop.last("held").why.startswith("6 cases within 1h")
         await shop.sweep(DAY)
         assert shop.platform.calls == []
-        shop.do(people.release, by="wang", now=shop.clock.now(), shop="stall")
+        with pytest.raises(ApprovalError, match="mo is none, config names: wang"):
+            shop.do(people.release, by="mo", now=shop.clock.now(), shop="stall", approvers=["wang"])
+        assert shop.case("A-1").stage == "held"
+        shop.do(people.release, by="wang", now=shop.clock.now(), shop="stall", approvers=["wang"])
         await shop.sweep()
         assert len(shop.platform.done) == 6
         shop.check()
