@@ -85,7 +85,9 @@ def measure(folder: Path, orders: int, seed: int) -> Recovery:
         box.control.set_clock(now)
         process = start(box.url, now, place)
         began, watch = time.monotonic(), Watch.begin(box.control)
-        while watch.look() < orders // 4:  # about half of the orders become cases, of two acts each
+        while (
+            watch.look() < orders // 8
+        ):  # about half of the orders become cases, of two acts each: much is left
             if process.poll() is not None or time.monotonic() > began + 300:
                 raise SystemExit("it ended before it could be killed: more --orders")
             time.sleep(0.02)
