@@ -216,7 +216,8 @@ def verify(tx: Tx, case: int | None = None) -> Report:
         row.case_id: row
         for row in tx.execute(select(heads) if case is None else select(heads).where(heads.c.case_id == case))
     }
-    breaks: list[Break] = []
+    breaks = [Break(id_, 0, "the head is no head") for id_, row in known.items() if not _typed(row)]
+    known = {id_: row for id_, row in known.items() if _typed(row)}
     seen: dict[int, tuple[int, bytes]] = {}
     bad: set[int] = set()
     walked = 0
@@ -247,6 +248,11 @@ def verify(tx: Tx, case: int | None = None) -> Report:
     return Report(len(set(seen) | set(known)), walked, tuple(breaks))
 
 
+def _typed(head: Any) -> bool:
+    """Whether a row holds what its columns say: SQLite keeps anything in any column."""
+    return isinstance(head.length, int) and isinstance(head.head, bytes) and isinstance(head.mac, bytes)
+
+
 def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
     texts: tuple[ColumnElement[Any], ...] = (facts.c.kind, facts.c.actor, facts.c.body)
     if not tx.postgres:  # SQLite keeps any bytes as text, and its driver refuses to read some
@@ -259,7 +265,7 @@ def _walk(tx: Tx, case: int | None) -> Iterator[Any]:
             id_,
             seq,
             at,
-            *(w if tx.postgres else bytes(w).decode(errors="surrogateescape") for w in words),
+            *(w.decode(errors="surrogateescape") if isinstance(w, bytes) else w for w in words),
             hash_,
         )
 

@@ -271,3 +271,29 @@ def test_a_closed_case_stays_in_the_evidence(ledger: Ledger) -> None:
     opened(ledger)
     close(ledger, claim(ledger)[0])
     assert verified(ledger).breaks == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE heads SET head = 'text' WHERE case_id = 2",
+        "UPDATE heads SET mac = 5 WHERE case_id = 2",
+        "UPDATE heads SET length = 'two' WHERE case_id = 2",
+        "UPDATE facts SET kind = 7 WHERE case_id = 2 AND seq = 2",
+        "UPDATE facts SET body = 1.5 WHERE case_id = 2 AND seq = 2",
+        "UPDATE facts SET hash = 'text' WHERE case_id = 2 AND seq = 2",
+    ],
+)
+def test_rows_of_wrong_types_are_breaks_not_faults(tmp_path: Path, change: str) -> None:
+    """What a page that is another's can hold, on SQLite."""
+    file = tmp_path / "ledger.db"
+    ledger = Ledger.open(f"sqlite:///{file}", KEY)
+    try:
+        grown(ledger, "A-1", "A-2")
+        with closing(sqlite3.connect(file)) as raw:
+            raw.execute("PRAGMA ignore_check_constraints=ON")
+            raw.execute(change)
+            raw.commit()
+        assert 2 in {b.case for b in verified(ledger).breaks}
+    finally:
+        ledger.close()
