@@ -10,6 +10,7 @@ import hmac
 import os
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -119,6 +120,7 @@ class CaseKey:
         return hmac.new(self._salt, value, hashlib.sha256).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def short_key(key: str) -> str:
     """The form in which an effect's key goes to platforms: short, lower case, letters and digits only."""
     return "am" + b32encode(hashlib.sha256(key.encode()).digest()[:12]).decode().rstrip("=").lower()

@@ -71,6 +71,7 @@ class Shop:
     pace: Pace = field(init=False)
     _playbooks: dict[str, Playbook] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
+    _terms: dict[str, Terms] = field(default_factory=dict)
 
     @classmethod
     async def open(
@@ -129,7 +130,12 @@ class Shop:
 
     def terms(self, playbook: str) -> Terms:
         """By what a case that began with that playbook is judged."""
-        return Terms(self._playbooks.get(playbook, self.playbook), self.rules, self.can)
+        found = self._terms.get(playbook)
+        if found is None:
+            found = self._terms[playbook] = Terms(
+                self._playbooks.get(playbook, self.playbook), self.rules, self.can
+            )
+        return found
 
     def policy(self, version: str) -> Policy:
         """The policy as it was when the case began; today's where that plugin is no longer the shop's."""
