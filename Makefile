@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-postgres test-servers lint format bench soak clean
+.PHONY: help install demo test test-crash test-postgres test-servers lint format bench soak clean
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='--orders 50']"
@@ -40,7 +40,10 @@ demo: $(STAMP) ## run the demo: a seeded marketplace, its late orders put right 
 	@$(BIN)/amends demo $(ARGS)
 
 test: $(STAMP) ## run every test that needs no server of its own (ARGS: pytest's options)
-	$(PYTEST) -n $(JOBS) --dist loadfile -m "not postgres and not servers and not browser" $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not crash and not postgres and not servers and not browser" $(ARGS)
+
+test-crash: $(STAMP) ## run the tests that kill workers and cut power, hundreds of times (`make soak`: thousands)
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "crash and not postgres" $(ARGS)
 
 test-postgres: $(STAMP) ## run the tests on Postgres: a private cluster of Debian's package, or AMENDS_TEST_POSTGRES=address
 	$(PYTEST) -m postgres $(ARGS)

@@ -10,6 +10,11 @@ import pytest
 from amends.testing.postgres import Cluster
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The rooms that start servers go first: with several processes, none is left with them alone at the end."""
+    items.sort(key=lambda item: "tests/workflows" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a database on a server where tests may make and empty databases of their own.
