@@ -84,9 +84,9 @@ PARTS = (
         "prefect_rows",
         "What Prefect stores for a sweep, beside one flow run per case",
         "prefect_rows",
-        full=words("--cases 300"),
+        full=words("--cases 1000"),
         quick=words("--cases 10"),
-        minutes=10,
+        minutes=15,
         quick_minutes=3,
     ),
     Part(
