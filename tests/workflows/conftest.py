@@ -1,4 +1,4 @@
-"""One Prefect server per test process, started the way the demo starts it."""
+"""One Prefect server per test file, started the way the demo starts it: what others deployed is not there."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from amends.testing.control import launch
 from amends.workflows.server import PrefectServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     with PrefectServer(tmp_path_factory.mktemp("prefect"), report=print, ui=False) as running:
         yield running

@@ -235,7 +235,7 @@ def test_check_says_what_would_change(server: PrefectServer, merchant: Path) -> 
         assert found["server"] == server.url
         return {one["name"]: (one["state"], one["differs"]) for one in found["deployments"]}
 
-    for left in ask(server, "/deployments/filter", {}):  # by other rooms on the same server
+    for left in ask(server, "/deployments/filter", {}):  # by the tests before
         httpx.delete(f"{server.url}/deployments/{left['id']}", timeout=60, trust_env=False).raise_for_status()
     settings = Settings.load(merchant)
     assert check()["sweep/sweep-east"] == ("new", [])
