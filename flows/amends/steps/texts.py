@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, Template, TemplateError, TemplateNotFound, nodes
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateError, TemplateNotFound, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -135,13 +135,13 @@ def render(
         plain[key] = _plain(value, language, time_zone, folders)
         if isinstance(value, str) and key not in _LINES:
             plain[key] = " ".join(plain[key].split())
-    file, text = _run(f"{name}.j2", language, plain, folders, NAMES[name])
+    found, text = _run(f"{name}.j2", language, plain, folders, NAMES[name])
     subject, body = "", text
     first, _, rest = text.lstrip("\n").partition("\n")
     if first.startswith("Subject:"):
         subject, body = " ".join(first.removeprefix("Subject:").split()), rest
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in body.splitlines())).strip()
-    return Text(subject=subject, body=body, language=file.parent.name, template=name, remedy=plain["remedy"])
+    return Text(subject=subject, body=body, language=found, template=name, remedy=plain["remedy"])
 
 
 def remedy_words(
@@ -186,6 +186,9 @@ def check_templates(overrides_dir: Path | Sequence[Path] | None) -> list[Problem
                 except ConfigError as error:
                     found += error.context.get("problems", ())
     return list(dict.fromkeys(found))
+
+
+_TROUBLE = (TemplateError, ValueError, TypeError, ArithmeticError, RecursionError, LookupError)
 
 
 def _folders(given: Path | Sequence[Path] | None) -> tuple[Path, ...]:
@@ -236,19 +239,29 @@ def _clean(text: str) -> str:
 
 def _run(
     file: str, language: str, plain: Mapping[str, Any], folders: tuple[Path, ...], limit: int
-) -> tuple[Path, str]:
-    template: Template | None = None
-    text, where = "", file
+) -> tuple[str, str]:
+    """The language that it is really in, and the text."""
     try:
-        template = _environment(language, folders).get_template(file)
-        where = template.filename or file
-        for piece in template.generate(plain):
-            text += piece
-            if len(text) > limit:
-                raise SecurityError(f"the text is longer than {limit} characters")
-    except (TemplateError, ValueError, TypeError, ArithmeticError, RecursionError, LookupError) as error:
+        return _generate(_environment(language, folders), file, plain, limit)
+    except _TROUBLE:
+        where = file
+    try:  # once more with every part in its own file, which says where the trouble is
+        environment = _environment(language, folders, whole=False)
+        where = environment.get_template(file).filename or file
+        return _generate(environment, file, plain, limit)
+    except _TROUBLE as error:
         raise _broken(error, where) from error
-    return Path(where), text
+
+
+def _generate(environment: Environment, file: str, plain: Mapping[str, Any], limit: int) -> tuple[str, str]:
+    template = environment.get_template(file)
+    pieces, length = [], 0
+    for piece in template.generate(plain):
+        pieces.append(piece)
+        length += len(piece)
+        if length > limit:
+            raise SecurityError(f"the text is longer than {limit} characters")
+    return (template.filename or file).replace("\\", "/").split("/")[-2], "".join(pieces)
 
 
 def _broken(error: Exception, where: str) -> ConfigError:
@@ -272,6 +285,31 @@ def _broken(error: Exception, where: str) -> ConfigError:
     return config_error([Problem(f"{where}:{line}" if line else where, "", what, todo)])
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Puts the parts that a text includes into its place when it is read: one run of a template, not five."""
+
+    whole = True
+    loader: _Loader
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        if self.whole:
+            tree.body = list(self._put_in(tree.body))
+        return tree
+
+    def _put_in(self, body: Sequence[nodes.Node]) -> Iterator[nodes.Node]:
+        for node in body:
+            if isinstance(node, nodes.If):
+                node.body = list(self._put_in(node.body))
+                node.elif_ = [cast(nodes.If, one) for one in self._put_in(node.elif_)]
+                node.else_ = list(self._put_in(node.else_))
+            if isinstance(node, nodes.Include) and node.with_context and not node.ignore_missing:
+                source, path, _ = self.loader.get_source(self, cast(nodes.Const, node.template).value)
+                yield from self._parse(source, None, path).body
+            else:
+                yield node
+
+
 class _Loader(BaseLoader):
     """Finds a template: the merchant's before ours, the language itself before its parent and English."""
 
@@ -279,26 +317,45 @@ class _Loader(BaseLoader):
         self.folders, self.languages = (*folders, OURS), language_chain(language)
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        path = self._find(template)
+        read: dict[Path, int] = {}
+        source = self._read(cast(_Environment, environment), template, path, read)
+        if not read:  # ours change with the release, a merchant's at any time
+            return source, str(path), _always
+        return source, str(path), lambda: all(_modified(file) == at for file, at in read.items())
+
+    def _find(self, template: str) -> Path:
         if template.removesuffix(".j2") not in {*NAMES, *PARTS}:
             raise TemplateNotFound(template)
         for language in self.languages:
             for folder in self.folders:
                 path = folder / language / template
                 if path.is_file():
-                    return self._read(environment, template, path)
+                    return path
         raise TemplateNotFound(template)
 
-    def _read(
-        self, environment: Environment, template: str, path: Path
-    ) -> tuple[str, str, Callable[[], bool]]:
-        fixed = OURS in path.parents  # ours change with the release, a merchant's at any time
-        changed = path.stat().st_mtime_ns
+    def _read(self, environment: _Environment, template: str, path: Path, read: dict[Path, int]) -> str:
+        """Its source, allowed; `read` gets the merchant's files that it is made of, and when they changed."""
+        if OURS not in path.parents:
+            read[path] = path.stat().st_mtime_ns
         try:
             source = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             raise TemplateSyntaxError("cannot be read as UTF-8 text", 1, template, str(path)) from None
-        _allowed(environment.parse(source, template, str(path)), template, str(path))
-        return source, str(path), lambda: fixed or _modified(path) == changed
+        tree = Environment._parse(environment, source, template, str(path))
+        _allowed(tree, template, str(path))
+        for part in tree.find_all(nodes.Include) if environment.whole else ():
+            name = cast(nodes.Const, part.template).value
+            if part.ignore_missing:
+                continue
+            inner = self._find(name)
+            if OURS not in inner.parents and inner not in read:
+                self._read(environment, name, inner, read)
+        return source
+
+
+def _always() -> bool:
+    return True
 
 
 def _modified(path: Path) -> int | None:
@@ -343,14 +400,15 @@ def _range(*bounds: int) -> range:
 
 
 @lru_cache(maxsize=64)
-def _environment(language: str, folders: tuple[Path, ...]) -> Environment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment(language: str, folders: tuple[Path, ...], *, whole: bool = True) -> _Environment:
+    environment = _Environment(
         loader=_Loader(folders, language),
         autoescape=False,  # texts are plain, never HTML
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.whole = whole
     environment.globals.clear()
     environment.globals["range"] = _range
     environment.filters = {name: environment.filters[name] for name in _FILTERS}

@@ -240,6 +240,21 @@ def test_a_changed_override_counts_at_once(tmp_path: Path) -> None:
     time.sleep(0.02)
     override(tmp_path, "two")
     assert render("first-notice", "en", {}, tmp_path).body == "two"
+    override(tmp_path, "Bye", name="_sign")
+    override(tmp_path, '{% include "_sign.j2" %}')
+    assert render("first-notice", "en", {}, tmp_path).body == "Bye"
+    time.sleep(0.02)
+    override(tmp_path, "See you", name="_sign")  # a part that is included counts too
+    assert render("first-notice", "en", {}, tmp_path).body == "See you"
+
+
+def test_trouble_in_a_part_names_the_parts_file_and_line(tmp_path: Path) -> None:
+    override(tmp_path, "\n{{ nobody }}", name="_sign")
+    with pytest.raises(ConfigError, match=r"_sign\.j2:2: 'nobody' is undefined"):
+        render("agreed", "en", {"order": "A"}, tmp_path)
+    override(tmp_path, "\n\n{{ oops", name="_sign")
+    with pytest.raises(ConfigError, match=r"_sign\.j2:3: unexpected end"):
+        render("agreed", "en", {"order": "A"}, tmp_path)
 
 
 @pytest.mark.parametrize(
