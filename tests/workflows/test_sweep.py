@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +16,7 @@ from tests.workflows.world import World, artifacts, ask, files_with_canaries, ru
 
 from amends.errors import AmendsError, CaseError, ConfigError, LedgerCorrupt, LedgerError, Unavailable
 from amends.ledger import leases, persons, views
+from amends.ledger.schema import cases
 from amends.steps.intake import Found
 from amends.steps.shop import Shop
 from amends.steps.sweep import Summary
@@ -134,6 +137,21 @@ async def test_a_second_sweep_ends_as_already_running(
     assert (await state.result()).state == "already-running"
 
 
+def leased_by_the_dead(world: World, case: int) -> None:
+    """As a worker leaves a case that was killed a moment ago."""
+    code = "from amends.ledger import leases; print(leases.new_owner())"
+    gone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    ledger = world.ledger()
+    ledger.do(
+        lambda tx: tx.execute(
+            cases.update()
+            .where(cases.c.id == case)
+            .values(lease_owner=gone.strip(), lease_until=leases.lease_end())
+        )
+    )
+    ledger.close()
+
+
 async def test_a_case_is_resolved_by_its_order_number(
     server: PrefectServer, world: World, swept: list[Summary]
 ) -> None:
@@ -143,6 +161,7 @@ async def test_a_case_is_resolved_by_its_order_number(
     first = next(line for line in lines if line.due_at is not None)
     now = max(first.due_at or world.start, world.now(SWEEPS))
     world.box.control.set_clock(now)
+    leased_by_the_dead(world, first.id)
     found = await resolve_case(case=first.number, config=world.config, now=now)
     assert (found.case, found.order) == (first.id, first.number)
     assert found.steps["verify-order"] >= 1

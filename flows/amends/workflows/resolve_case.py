@@ -12,7 +12,7 @@ from prefect.states import Completed
 from sqlalchemy import select
 
 from amends.cases.snapshot import fold
-from amends.ledger import Tx, chain, views
+from amends.ledger import Tx, chain, leases, views
 from amends.ledger.schema import cases, maybe_moment
 from amends.steps.advance import advance
 from amends.steps.shop import Shop
@@ -67,6 +67,9 @@ async def resolve_case(case: str, config: str | None = None, now: datetime | Non
         settings = read_settings(config)
         async with opened_ledger(settings) as ledger:
             found = await ledger.run(_find, case)
+            await ledger.run(
+                leases.free_dead
+            )  # whoever watches a case need not wait for a killed worker's lease
             async with opened_shop(settings, found.shop, ledger, now) as shop:
                 await _advance(shop, found)
                 await ledger.run(_read, found)
