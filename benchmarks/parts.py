@@ -136,12 +136,4 @@ PARTS = (
         minutes=10,
         plain=True,
     ),
-    Part(
-        "prefect",
-        "What Prefect stores",
-        "prefect_rows",
-        quick=words("--cases 20"),
-        minutes=60,
-        quick_minutes=6,
-    ),
 )
