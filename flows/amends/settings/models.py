@@ -162,7 +162,7 @@ class Approver(Table):
     @property
     def provable(self) -> bool:
         """Whether they can show who they are; who cannot, cannot decide."""
-        return bool(self.channel or self.code)
+        return bool((self.channel and self.to) or self.code)
 
 
 class Approvals(Table):

@@ -44,7 +44,13 @@ class Apprise:
 
     def _urls(self, request: Message) -> list[str]:
         own = request.personal.address.strip() if request.personal else ""
-        return [own] if "://" in own else [url.get_secret_value() for url in self._config.urls]
+        if "://" in own:
+            return [own]
+        if (
+            own and len(own.split()) == 1
+        ):  # a slip in an approver's `to`: their code must not go to everybody instead
+            raise Rejected("apprise: the address is none that apprise knows", hint="Write it as service://….")
+        return [url.get_secret_value() for url in self._config.urls]
 
     async def _tell(self, url: str, title: str, text: str) -> bool | None:
         from amends_apprise.services import notify

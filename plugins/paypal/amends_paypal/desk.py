@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from amends import (
-    Answer,
     AnyRequest,
     BadAnswer,
     Context,
@@ -266,12 +265,13 @@ class PayPal:
                 mark = hashlib.sha256(said.content.encode()).hexdigest()[:8]
                 event = f"{number}:message:{text(said.time_posted)}:{mark}"
                 yield Reply(event=event, order=order, at=said.time_posted, text=said.content)
-        answers = {"ACCEPTED": Answer.ACCEPT, "DENIED": Answer.DECLINE}
+        # What is offered there is PayPal's own kind of offer, made by a person: an answer to it answers none of ours.
+        answers = {"ACCEPTED": "accepted", "DENIED": "declined"}
         for done in dispute.offer.history if dispute.offer else ():
             if done.actor == "BUYER" and done.event_type in answers:
                 event = f"{number}:{done.event_type.lower()}:{text(done.offer_time)}"
-                answer = answers[done.event_type]
-                yield Reply(event=event, order=order, at=done.offer_time, answer=answer, text=done.notes)
+                told = f"The buyer {answers[done.event_type]} the offer made in PayPal's Resolution Centre."
+                yield Reply(event=event, order=order, at=done.offer_time, text=f"{told} {done.notes}".strip())
 
 
 def _found(request: Message | Grant | Filing, dispute: Dispute) -> Receipt | None:

@@ -142,9 +142,9 @@ class Pinduoduo:
         try:
             return await self._refund(order)
         except NotFound as error:
-            if state is not AfterSales.REFUNDED or not error.context:
-                raise
-            return None  # over for so long that it is no longer kept: taken as the whole
+            if not error.context:
+                raise  # not the platform's own word, but some gateway's
+            return None  # no longer kept, or not yet shown: the order's own state counts
 
     async def _refund(self, order: str, ref: str = "") -> Refund:
         answer = await self._router.call("pdd.refund.information.get", "", order_sn=order, after_sales_id=ref)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from amends import AfterSales, BadAnswer, Item, Money, Order, OrderStatus, Parcel, Personal, Tag
 from amends_woocommerce.config import WooCommerceConfig
+
+log = logging.getLogger("amends.woocommerce")
 
 STATUS = {
     "pending": OrderStatus.UNPAID,
@@ -142,11 +145,14 @@ class Look:
                     datetime.fromisoformat(text).date(), time(23, 59, 59), zone
                 ).astimezone(UTC)
             found = datetime.fromisoformat(text)
-        except (ValueError, OverflowError, OSError):
-            hint = f"Write it as 2026-11-30 or 2026-11-30T18:00 in order {self.number} of the back office."
-            error = self.wrong(f"the meta key {key}", "is no date")
-            error.hint = hint
-            raise error from None
+        except (
+            ValueError,
+            OverflowError,
+            OSError,
+        ):  # one order's slip must not stop the watch over all others
+            hint = "write it as 2026-11-30 or 2026-11-30T18:00 in the back office"
+            log.warning("woocommerce: the meta key %s of order %s is no date; %s", key, self.number, hint)
+            return None
         return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
 
 

@@ -58,6 +58,12 @@ async def test_what_is_no_address_of_a_service_is_not_one(service: FakeNotices) 
     assert len(service.notices) == 1
 
 
+async def test_a_slip_in_an_approvers_address_tells_nobody_their_code(service: FakeNotices) -> None:
+    with pytest.raises(Rejected, match="none that apprise knows"):
+        await channel(service.url).message(notice(to="lin@invented.example"))
+    assert not service.notices
+
+
 async def test_one_of_two_services_is_enough(service: FakeNotices) -> None:
     receipt = await channel(NOBODY, service.url).message(notice())
     assert receipt.ref == "json" and len(service.notices) == 1

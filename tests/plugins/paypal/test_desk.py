@@ -8,7 +8,6 @@ import pytest
 
 from amends import (
     AfterSales,
-    Answer,
     File,
     Grant,
     InputError,
@@ -215,7 +214,7 @@ async def test_without_a_dispute_there_is_nothing_to_write_into(account: Any) ->
         await account.desk().respond(account.filing())
 
 
-async def test_replies_are_messages_and_answers(account: Any) -> None:
+async def test_replies_are_messages_and_what_was_said_to_paypals_offers(account: Any) -> None:
     at = account.clock.now() - timedelta(minutes=5)
     said = [
         {"posted_by": who, "time_posted": text(at), "content": what}
@@ -230,7 +229,8 @@ async def test_replies_are_messages_and_answers(account: Any) -> None:
     account.open("complain", messages=said, offer={"history": [denied]})
     replies = (await account.desk().replies("")).replies
     assert [(reply.answer, reply.text) for reply in replies] == [
-        (None, "Where is it?"), (None, "Hello?"), (Answer.DECLINE, "No."),
+        (None, "Where is it?"), (None, "Hello?"),
+        (None, "The buyer declined the offer made in PayPal's Resolution Centre. No."),
     ]  # fmt: skip
     assert len({reply.event for reply in replies}) == 3
 
