@@ -15,6 +15,8 @@ from amends.cases.moves import LOOK_AGAIN, Next, approval_name, over
 from amends.cases.snapshot import Round, Snapshot
 from amends.cases.stages import Stage, Terms, look, stage
 
+REFUSED = "refused by the approver"
+
 __all__ = ["LOOK_AGAIN", "Next", "approval_name", "decide"]
 
 
@@ -104,9 +106,7 @@ class _By(Instances):
         remedy = last.remedy_due(self.case.order) if self.case.order is not None else None
         if remedy is None:
             return self._further("the refund was refused")
-        body = f.SettlementRejected(
-            round=last.number, remedy=remedy, effect="", why="refused by the approver"
-        )
+        body = f.SettlementRejected(round=last.number, remedy=remedy, effect="", why=REFUSED)
         return self.record(body, "the approver refused the refund")
 
     def awaiting_reply(self) -> Next:
@@ -143,7 +143,7 @@ class _By(Instances):
 
     def refused(self) -> Next:
         last = self._last()
-        early = self._ended() or self._shipped() or self._stopped()
+        early = self._ended() or self._unpaid(last) or self._shipped() or self._stopped()
         if early is not None:
             return early
         what = (
@@ -156,6 +156,14 @@ class _By(Instances):
         if last.silent:
             what = "unanswered"
         return self._next_offer(f"offer {last.number} was {what}")
+
+    def _unpaid(self, last: Round) -> Next | None:
+        """A customer who has cancelled is owed the money, not another offer."""
+        if last.answer is not f.Answer.CANCEL or not last.rejected or last.rejected == REFUSED:
+            return None
+        why = f"the customer cancelled, and the refund was rejected: {last.rejected}"
+        todo = "Refund by hand, then release the case: the order's own state ends it; else the refund is tried again"
+        return self.record(f.Held(why=f"{why}. {todo}", by="amends", cause="refund"), why)
 
     def _next_offer(self, why: str) -> Next:
         made, now = len(self.case.rounds), self.now

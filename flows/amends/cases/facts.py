@@ -236,6 +236,7 @@ class Held(Body):
         "approval",
         "platform",
         "undecided",
+        "refund",
     ] = "operator"
 
 

@@ -41,18 +41,27 @@ class Round:
     rejected: str = ""
     extended_until: datetime | None = None
     extension_failed: str = ""
+    given: bool = False  # its own remedy, whatever came after
+    refunded: Money | None = None  # by us, for this round
+    paid_back: Money | None = None  # of the order's money, when the customer cancelled
 
     @property
     def accepted(self) -> bool:
         return self.answer is f.Answer.ACCEPT
 
     def remedy_due(self, order: Order) -> Remedy | None:
-        """What we owe by this round: the offer's remedy once accepted, all the money once cancelled."""
+        """What we owe by this round: the offer's remedy once accepted, all the money still kept once cancelled."""
         if self.answer is f.Answer.CANCEL:
-            return Remedy(kind=RemedyKind.REFUND, amount=order.amount) if order.amount.minor > 0 else None
+            rest = order.amount
+            if self.paid_back is not None and self.paid_back.currency == rest.currency:
+                rest = Money(minor=rest.minor - self.paid_back.minor, currency=rest.currency)
+            return Remedy(kind=RemedyKind.REFUND, amount=rest) if rest.minor > 0 else None
         return self.offer.remedy if self.answer is f.Answer.ACCEPT else None
 
     def owes_remedy(self, order: Order) -> bool:
+        cancelled = self.answer is f.Answer.CANCEL and self.requested_at is None
+        if cancelled and order.after_sales is AfterSales.REFUNDED:
+            return False  # somebody else has given all the money back
         return self.settled_at is None and not self.rejected and self.remedy_due(order) is not None
 
 
@@ -198,6 +207,8 @@ class Snapshot:
                 self.held, self.released_at = None, fact.at
                 if self.rounds:
                     self.rounds[-1].unreached = ""  # whoever releases it wants another try
+                    if self.rounds[-1].answer is f.Answer.CANCEL:
+                        self.rounds[-1].rejected = ""
             case f.Closed():
                 self.outcome, self.closed_at = body.outcome, fact.at
             case f.Erased():
@@ -275,15 +286,18 @@ class Snapshot:
                     cancels
                 ):  # allowed until the goods leave, whatever was agreed before: all the money is owed then
                     round_.settled_at, round_.requested_at, round_.rejected = None, None, ""
+                    round_.paid_back = self._paid_back()
                 if round_.answer is None or round_.silent or cancels:
                     round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False
                     round_.counter_ship_by, round_.counter_remedy = body.ship_by, body.remedy
-            case f.Silent():
+            case f.Silent() if round_.answer is None:  # an answer that came at the last moment counts
                 round_.answer, round_.answered_at, round_.silent = body.means, fact.at, True
             case f.SettlementRequested():
-                round_.requested_at = fact.at
+                round_.requested_at, round_.given = fact.at, round_.given or round_.accepted
             case f.Settled():
-                round_.settled_at = fact.at
+                round_.settled_at, round_.given = fact.at, round_.given or round_.accepted
+                if body.remedy is not None and body.remedy.kind is RemedyKind.REFUND:
+                    round_.refunded = body.remedy.amount
             case f.SettlementRejected() if round_.contacted_at is None:
                 round_.answer, round_.answered_at = (
                     None,
@@ -291,10 +305,21 @@ class Snapshot:
                 )  # a cancel in time for an offer that nobody has heard yet
             case f.SettlementRejected():
                 round_.rejected = body.why or "rejected"
+                round_.given = round_.given and not round_.accepted
             case f.Extended():
                 round_.extended_until = body.until
             case f.ExtensionRejected():
                 round_.extension_failed = body.why or "rejected"
+
+    def _paid_back(self) -> Money | None:
+        """How much of the order's money has gone back already, as far as the platform and our own acts say."""
+        if self.order is None:
+            return None
+        currency = self.order.amount.currency
+        ours = sum(r.refunded.minor for r in self.rounds if r.refunded and r.refunded.currency == currency)
+        seen = self.order.refunded
+        theirs = seen.minor if seen is not None and seen.currency == currency else 0
+        return Money(minor=max(ours, theirs), currency=currency) if ours or theirs else None
 
     @property
     def offer_stopped(self) -> str:

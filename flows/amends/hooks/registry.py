@@ -166,6 +166,11 @@ class Registry:
             del self._owner[kind, offered]
             tables[kind].pop(offered, None)
 
+    @property
+    def listens(self) -> bool:
+        """Whether a plugin wants to be told of changed cases."""
+        return bool(self._plugins.hook.amends_case_changed.get_hookimpls())
+
     def case_changed(self, before: Snapshot | None, after: Snapshot, facts: Sequence[Fact]) -> list[str]:
         """Tell every listener, one by one; returns what went wrong, for the log."""
         problems = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from amends.cases import facts as f
 from amends.cases.money import Money
@@ -280,6 +280,22 @@ def use(tx: Tx, case: int, what: str, *, version: int, amount: Money | None, now
         )
         return True
     return False
+
+
+def give_back(tx: Tx, case: int, what: str) -> None:
+    """The act that used up this yes certainly was not done: another way to do the same may use it."""
+    used = select(func.max(approval_items.c.used_at)).where(
+        approval_items.c.case_id == case, approval_items.c.what == what
+    )
+    tx.execute(
+        update(approval_items)
+        .where(
+            approval_items.c.case_id == case,
+            approval_items.c.what == what,
+            approval_items.c.used_at == used.scalar_subquery(),
+        )
+        .values(used_at=None)
+    )
 
 
 def expire(tx: Tx, shop: str, now: datetime) -> int:

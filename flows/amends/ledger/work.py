@@ -123,6 +123,7 @@ class End:
     tasks: list[tasks.Opening] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     release_rounds: list[int] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)  # approvals of acts that certainly were not done
     applied: list[str] = field(default_factory=list)  # inbox events that are facts now
     seen_tasks: list[str] = field(default_factory=list)  # effects whose tasks the platform's state has done
     notes: list[effects.Draft] = field(default_factory=list)  # for the back office; written once, sent apart
@@ -260,7 +261,8 @@ def mark_sent(
     sending: Mapping[int, Sequence[effects.Effect | effects.Draft]],
     now: datetime,
 ) -> dict[int, persons.Kept]:
-    """Move a window's effects to `sent`; answers with the cases that may go out (leased still, and not held), each with
+    """Move a window's effects to `sent`; answers with the cases that may go out (leased still, not held, nothing
+    about them came in meanwhile), each with
     what is kept for its requests. Their leases begin anew: see `leases.last_send`.
     """
     state = _leased(tx, claims)
@@ -268,7 +270,9 @@ def mark_sent(
     ready = []
     for item in claims:
         steps = {effect.step.value for effect in sending[item.id]}
-        if item.id in state and not any(h.bears_on(item.shop, step) for h in blocks for step in steps):
+        if state.get(item.id) is False and not any(
+            h.bears_on(item.shop, step) for h in blocks for step in steps
+        ):
             ready.append(item.id)
     effects.mark_sent(tx, [effect.key for case in sorted(ready) for effect in sending[case]], now)
     if ready:
@@ -308,6 +312,8 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
                 end.facts.append(chain.New(done, now))
         for round_ in end.release_rounds:
             budgets.release(tx, end.claim.id, round_, now)
+        for what in end.unused:
+            approvals.give_back(tx, end.claim.id, what)
         if end.applied:
             inbox.applied(tx, end.claim.shop, end.applied, end.claim.id, now)
     _freeze(tx, kept, now)

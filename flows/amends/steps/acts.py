@@ -14,8 +14,9 @@ from typing import Any
 from amends.cases import facts as f
 from amends.cases.decisions import Next
 from amends.cases.lateness import State
+from amends.cases.moves import approval_name
 from amends.cases.stages import Stage, look
-from amends.errors import AmendsError
+from amends.errors import AmendsError, CaseError
 from amends.hooks.requests import Message
 from amends.ledger import holds, leases, tasks, work
 from amends.ledger.crash import crashpoint
@@ -23,7 +24,7 @@ from amends.ledger.effects import Change, Draft, Effect, EffectState
 from amends.steps import outcomes
 from amends.steps.sending import STOPS_SHOP, Act, prepare, send
 from amends.steps.shop import Shop
-from amends.steps.turns import Turn, decide_turn, write
+from amends.steps.turns import Turn, decide_turn, fail, tell_listeners, write
 
 WINDOW = 200
 """Effects at most that are marked sent in one durable transaction."""
@@ -57,14 +58,16 @@ async def do(shop: Shop, turns: Sequence[Turn], plans: Sequence[work.Plan]) -> l
             refused.append(turn)
             _refused(shop, turn, answer)
             continue
-        if plan.written:
-            shop.problems += shop.registry.case_changed(None, turn.case, plan.written)
-        for draft in plan.drafts:
-            effect = answer[draft.key]
-            if not effect.state.settled and effect.state is not EffectState.QUARANTINED:
-                acts.append(_act(shop, turn, effect))
-                if all(e.key != effect.key for e in turn.claim.effects):
-                    turn.claim.effects.append(effect)
+        open_ = [answer[draft.key] for draft in plan.drafts]
+        open_ = [e for e in open_ if not e.state.settled and e.state is not EffectState.QUARANTINED]
+        for effect in open_:
+            acts.append(_act(shop, turn, effect))
+            if all(e.key != effect.key for e in turn.claim.effects):
+                turn.claim.effects.append(effect)
+        if not open_:  # it would be planned again and again: a person must see it
+            fail(shop, turn, CaseError(f"{plan.drafts[0].kind} was to be done, but is settled already"))
+            refused.append(turn)
+    await tell_listeners(shop, [(turn.case, plan.written) for turn, plan in zip(turns, plans, strict=True)])
     held = await write(shop, refused, keep=True)
     return held + await _in_windows(shop, acts, now)
 
@@ -80,10 +83,10 @@ def _refused(shop: Shop, turn: Turn, refusal: work.Refusal) -> None:
             rest(turn, refusal.why)
 
 
-def rest(turn: Turn, why: str) -> None:
+def rest(turn: Turn, why: str, pause: timedelta = timedelta(minutes=1)) -> None:
     """Let the case be for a moment, whatever was decided."""
     stage = turn.next.stage if turn.next else Stage.VERIFY
-    turn.next = Next("wait", why, stage, at=turn.now + timedelta(minutes=1))
+    turn.next = Next("wait", why, stage, at=turn.now + pause)
 
 
 def _over_cap(shop: Shop, turn: Turn, cap: str) -> None:
@@ -91,7 +94,7 @@ def _over_cap(shop: Shop, turn: Turn, cap: str) -> None:
     last = turn.case.last
     if last is None:
         raise AssertionError(f"case {turn.claim.id} has no offer, yet a share of {cap} was asked")
-    if shop.terms(turn.claim.playbook).playbook.cap_reached == "ask":
+    if last.accepted or shop.terms(turn.claim.playbook).playbook.cap_reached == "ask":
         turn.add(f.Held(why=f"{last.offer.remedy} does not fit under {cap}", by="amends", cause="approval"))
         return
     offer = last.offer.model_copy(
@@ -140,6 +143,7 @@ def _withdraw(turn: Turn) -> None:
     for effect in list(turn.claim.effects):
         if effect.state is EffectState.PLANNED:  # certainly not done
             turn.change(Change(effect.key, EffectState.REJECTED, error=f"{WITHDRAWN}: {why}"))
+            turn.unused.append(approval_name(effect.step, effect.round))
             if effect.op == "message":
                 turn.release_rounds.append(effect.round)
 
@@ -183,6 +187,7 @@ async def _in_windows(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Tu
 
 
 async def _window(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
+    now = max(now, shop.clock.now())  # when it is sent: the case may have been claimed minutes ago
     turns = list({act.turn.claim.id: act.turn for act in acts}.values())
     sending = [act for act in acts if await prepare(shop, act, now)]
     going: dict[int, list[Effect]] = {}
@@ -194,7 +199,7 @@ async def _window(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
         claims = [turn.claim for turn in turns if turn.claim.id in going]
         ready = await shop.ledger.run(work.mark_sent, claims, going, now)
         crashpoint("after-sent")
-        stopped = set(going) - set(ready)  # lost or held: nothing was sent, its effects stay planned
+        stopped = set(going) - set(ready)  # lost, held or woken: nothing was sent, its effects stay planned
         acts = [act for act in acts if act.turn.claim.id not in stopped]
         sending = [act for act in sending if act.turn.claim.id in ready]
         await asyncio.gather(
@@ -211,7 +216,7 @@ async def _window(shop: Shop, acts: Sequence[Act], now: datetime) -> list[Turn]:
     for turn in turns:
         decide_turn(shop, turn)
         if turn.claim.id in stopped:
-            rest(turn, "held, or taken over by another worker, just before it was sent")
+            rest(turn, "held, changed or taken over by another worker, just before it was sent")
     crashpoint("before-outcome")
     held = await write(shop, turns, keep=True)
     crashpoint("after-outcome")
@@ -242,6 +247,8 @@ def _conclude(shop: Shop, act: Act, now: datetime) -> None:
         body = outcomes.rejected(effect, error)
         if body is not None:
             turn.add(body)
+        else:  # another way may be tried with the same yes
+            turn.unused.append(approval_name(effect.step, effect.round))
     elif act.state is EffectState.QUARANTINED:
         turn.add(f.Uncertain(effect=effect.key, act=effect.kind, why=error, quarantined=True))
         turn.tasks.append(

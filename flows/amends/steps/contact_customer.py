@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from amends.cases import facts as f
 from amends.cases.decisions import Next
@@ -26,6 +25,7 @@ from amends.hooks.requests import Message
 from amends.ledger import Tx, budgets, effects, persons, work
 from amends.ledger.effects import Effect, EffectState
 from amends.steps import acts
+from amends.steps.localised import zone_of
 from amends.steps.requests import split, text_name
 from amends.steps.shop import Shop
 from amends.steps.turns import Turn, decide_turn, guarded, write
@@ -239,7 +239,7 @@ def _quiet_until(shop: Shop, turn: Turn, playbook: Playbook) -> tuple[datetime, 
     if playbook.quiet is None:
         return None
     order = turn.case.order
-    zone = ZoneInfo((order.time_zone if order else "") or shop.settings.shop(shop.name).time_zone)
+    zone = zone_of(order.time_zone if order else "", shop.settings.shop(shop.name).time_zone)
     end = playbook.quiet.until(turn.now.astimezone(zone))
     lateness = look(turn.case, turn.now, shop.terms(turn.claim.playbook)).lateness
     breaks = lateness.ship_by if lateness else None

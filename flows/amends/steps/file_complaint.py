@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Literal, get_args
 
@@ -18,6 +19,7 @@ from amends.steps import acts
 from amends.steps.dossier import Record, evidence_files
 from amends.steps.reading import patiently
 from amends.steps.requests import split, text_name
+from amends.steps.sending import STOPS_SHOP
 from amends.steps.shop import Shop
 from amends.steps.turns import Turn, decide_turn, fail, guarded, write
 from amends.steps.wording import filing_text
@@ -49,6 +51,7 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
     turns = [turn for turn in turns if turn not in by_hand]
     asked = await acts.do(shop, by_hand, [_ask_person(shop, turn, step) for turn in by_hand])
     gate = asyncio.Semaphore(shop.desk_spec.in_flight)
+    stops: list[PlatformError] = []
 
     async def one(turn: Turn) -> None:
         act = _open_act(turn)
@@ -56,8 +59,14 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
             try:
                 ruling = await patiently(partial(shop.desk.ruling, turn.claim.number, act.ref))
             except PlatformError as error:
+                if not error.retryable and not isinstance(error, STOPS_SHOP):
+                    fail(shop, turn, error)  # rests longer each time, then waits for a person
+                    return
                 shop.problems.append(f"case {turn.claim.id}: no look at the ruling: {error}")
-                acts.rest(turn, f"no look at the ruling: {error}")
+                pause = max(shop.playbook.retry, timedelta(seconds=error.retry_after or 0))
+                acts.rest(turn, f"no look at the ruling: {error}", pause)
+                if isinstance(error, STOPS_SHOP):
+                    stops.append(error)
                 return
             except Exception as error:  # the desk's own fault: this case alone rests, longer each time
                 fail(shop, turn, error)
@@ -77,6 +86,8 @@ async def _look(shop: Shop, turns: Sequence[Turn], step: f.Step) -> list[Turn]:
             )
 
     await asyncio.gather(*(one(turn) for turn in turns))
+    if stops:
+        await acts.hold_shop(shop, stops[0], turns[0].now)
     for turn in turns:
         if turn.next is None or turn.next.do != "wait":
             decide_turn(shop, turn)

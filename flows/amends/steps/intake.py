@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from amends.cases import facts as f
 from amends.cases.durations import show_duration
@@ -21,6 +23,7 @@ from amends.steps.reading import patiently
 from amends.steps.shop import Shop
 
 P = TypeVar("P")
+M = TypeVar("M", bound=BaseModel)
 
 PAGES = 10_000
 """More pages than this in one go is a platform that never says that it is done."""
@@ -52,7 +55,7 @@ async def take_orders(shop: Shop) -> Found:
             page = await _page(partial(shop.connector.changed_orders, cursor))
             seen = [judged(shop, order, now) for order in page.orders]
             crashpoint("before-intake")
-            changed = await shop.ledger.run(intake.take, shop.name, seen, cursor_value=page.cursor, now=now)
+            changed = await store(shop, seen, cursor_value=page.cursor, now=now)
             found.orders += len(seen)
             found.changed += len(changed)
             if not page.more:
@@ -63,6 +66,31 @@ async def take_orders(shop: Shop) -> Found:
         await _trouble(shop, error, found)
     found.opened = await open_due(shop, first=first)
     return found
+
+
+async def store(shop: Shop, seen: list[intake.Seen], **more: Any) -> list[str]:
+    """Write what was seen of these orders; texts of theirs that cannot be written are mended, in `seen` itself."""
+    try:
+        return await shop.ledger.run(intake.take, shop.name, seen, **more)
+    except ValueError:
+        seen[:] = [replace(item, order=whole(item.order)) for item in seen]
+        return await shop.ledger.run(intake.take, shop.name, seen, **more)
+
+
+def whole(found: M) -> M:
+    """The same with half characters replaced: some platforms cut an emoji in two, and no database takes a half one."""
+    return type(found).model_validate(_mended(found.model_dump()))
+
+
+def _mended(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case dict():
+            return {_mended(key): _mended(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_mended(inner) for inner in value]
+    return value
 
 
 async def open_due(shop: Shop, *, first: bool = False) -> int:
@@ -163,7 +191,11 @@ async def _page(read: Callable[[], Awaitable[P]]) -> P:
 
 
 def arrival(reply: Reply) -> inbox.Arrival:
-    return inbox.Arrival(reply.event, reply.order, reply.model_dump_json().encode())
+    try:
+        body = reply.model_dump_json()
+    except ValueError:
+        body = whole(reply).model_dump_json()
+    return inbox.Arrival(reply.event, reply.order, body.encode())
 
 
 async def _trouble(shop: Shop, error: PlatformError, found: Found) -> None:
@@ -171,7 +203,7 @@ async def _trouble(shop: Shop, error: PlatformError, found: Found) -> None:
     if isinstance(error, (AuthFailed, NotAllowed, RiskControl)):
         await hold_shop(shop, error, shop.clock.now())
     else:
-        shop.problems.append(f"{shop.name}: {error} ({error.code})")
+        shop.problems.append(f"{shop.name}: {error} ({error.code}). {error.hint}".removesuffix(". "))
 
 
 def _stopped(tx: Tx, shop: str) -> str:

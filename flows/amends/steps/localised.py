@@ -42,14 +42,20 @@ def shown_money(amount: Money, language: str) -> str:
     return format_currency(amount.decimal, amount.currency, locale=locale_of(language))
 
 
+@lru_cache(maxsize=1024)
+def zone_of(name: str, otherwise: str = "UTC") -> ZoneInfo:
+    """That time zone; the other one where it is none: a platform may give anything for a customer's."""
+    try:
+        return ZoneInfo(name or otherwise)
+    except (ValueError, OSError, KeyError):
+        return ZoneInfo(otherwise)
+
+
 def shown_time(when: datetime, language: str, time_zone: str) -> str:
     """`6 March 2026, 17:00 (GMT+08:00)`: in that zone; raises `ValueError` for a naive time."""
     if when.tzinfo is None:
         raise ValueError(f"{when:%Y-%m-%d %H:%M} has no time zone")
-    try:
-        zone = ZoneInfo(time_zone or "UTC")
-    except (ValueError, OSError, KeyError):  # a platform may give a customer's zone that is none
-        zone = ZoneInfo("UTC")
+    zone = zone_of(time_zone)
     locale, local = locale_of(language), when.astimezone(zone)
     if locale.language in _DAY:
         time = f"{_day(local.date(), language)}{_DAY[locale.language][1]}{local:%H:%M}"

@@ -277,8 +277,10 @@ class _Lane:
         """The platform is there: what it said is another matter."""
         self.failures = 0
         if probe:
-            await self._ledger.run(quotas.close_breaker, self.name, self.shop)
-            self.gave_up(probe)
+            try:
+                await self._ledger.run(quotas.close_breaker, self.name, self.shop)
+            finally:  # all others wait for this probe's end
+                self.gave_up(probe)
 
     async def failed(self, probe: bool) -> None:
         """No answer, or nobody there: after so many in a row, or where it was the probe, the breaker opens."""

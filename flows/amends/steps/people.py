@@ -10,6 +10,7 @@ from functools import lru_cache
 from sqlalchemy import select, update
 
 from amends.cases import facts as f
+from amends.cases.moves import approval_name
 from amends.cases.offers import Remedy
 from amends.cases.playbook import Playbook
 from amends.cases.snapshot import Snapshot, fold
@@ -19,7 +20,7 @@ from amends.ledger import Tx, approvals, budgets, chain, effects, holds, inbox, 
 from amends.ledger.effects import Change, EffectState
 from amends.ledger.schema import cases, ticks
 from amends.steps import outcomes
-from amends.steps.turns import comes_to_nothing
+from amends.steps.turns import given_back
 
 
 def reply(
@@ -118,6 +119,8 @@ def _consequences(
             tx, [Change(effect.key, EffectState.REJECTED, error=note or "a person could not do it")], now
         )
         body = outcomes.rejected(effect, note or "a person could not do it")
+        if body is None:  # another way may be tried with the same yes
+            approvals.give_back(tx, task.case, approval_name(effect.step, effect.round))
     return [body] if body is not None else []
 
 
@@ -226,11 +229,11 @@ def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:
 
 
 def _append(tx: Tx, case: int, bodies: Sequence[f.FactBody], by: str, now: datetime) -> list[f.Fact]:
-    for body in bodies:
-        round_ = comes_to_nothing(body)
-        if round_ is not None:
-            budgets.release(tx, case, round_, now)
-    return work.append_outside(tx, case, bodies, actor=by, now=now)
+    written = work.append_outside(tx, case, bodies, actor=by, now=now)
+    snapshot = _snapshot(tx, case)
+    for round_ in sorted({number for body in bodies for number in given_back(snapshot, body)}):
+        budgets.release(tx, case, round_, now)
+    return written
 
 
 def _snapshot(tx: Tx, case: int) -> Snapshot:

@@ -73,7 +73,10 @@ async def _look(shop: Shop, act: Act, now: datetime) -> bool:
         request = request.model_copy(update={"sent_at": act.effect.first_sent_at})
         found = await _target(shop, act.effect).find(request)
     except AmendsError as error:
-        _later(shop, act, error, now, state=EffectState.UNKNOWN)
+        if isinstance(error, PlatformError) and not error.retryable and not error.sure_not_done:
+            _quarantine(act, str(error))  # the connector looked, and cannot tell: looking again tells no more
+        else:
+            _later(shop, act, error, now, state=EffectState.UNKNOWN)
         return False
     except Exception as error:  # a plugin's own fault says nothing about the platform
         _later(shop, act, PlatformError(f"{type(error).__name__}: {error}"), now, state=EffectState.UNKNOWN)
@@ -119,7 +122,7 @@ async def send(shop: Shop, act: Act, kept: Mapping[str, bytes], now: datetime, u
             if not (error.retryable and again and tries < SAME_KEY_TRIES and pause <= PATIENCE):
                 break
             await asyncio.sleep(pause)
-    act.error = error
+    act.error, now = error, max(now, shop.clock.now())  # whatever it waits for counts from here
     if not unsure and not error.retryable and not isinstance(error, STOPS_SHOP):
         act.state = EffectState.REJECTED
     elif not unsure:

@@ -8,7 +8,7 @@ from functools import partial
 from amends.cases import facts as f
 from amends.cases.stages import look
 from amends.hooks.requests import Extension, Grant
-from amends.ledger import work
+from amends.ledger import budgets, work
 from amends.steps import acts
 from amends.steps.requests import split, text_name
 from amends.steps.shop import Shop
@@ -53,13 +53,20 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
             reason=reason,
         )
         body, _ = split(request)
+        cancelled = last.answer is f.Answer.CANCEL
         plan.drafts.append(
-            acts.draft(turn, shop, f.Step.SETTLE, "grant", kind, last.number, body, amount=remedy.amount)
-        )
+            acts.draft(
+                turn, shop, f.Step.SETTLE, "grant", kind, last.number, body, amount=remedy.amount,
+                detail="cancel" if cancelled else "",  # not the refund that the same round may have promised
+            )
+        )  # fmt: skip
         limit = terms.playbook.approve.remedy_over
-        if last.answer is f.Answer.CANCEL and remedy.amount is not None and limit is not None:
+        if cancelled and remedy.amount is not None and limit is not None:
             if remedy.amount.currency != limit.currency or remedy.amount > limit:
                 plan.yes = work.Yes(f"{f.Step.SETTLE.value}:{last.number}", case.version, remedy.amount)
+        if not cancelled and remedy.amount is not None:  # held since the offer, unless silence gave it back
+            scopes = shop.scopes(order.number, order.customer, remedy.amount.currency)
+            plan.share = budgets.Share(turn.claim.id, last.number, remedy.amount, scopes)
     if look(case, turn.now, terms).needs_extension and last.offer.new_ship_by is not None:
         extension = Extension(
             key="",

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from amends.cases import facts as f
 from amends.cases.decisions import LOOK_AGAIN, Next, decide
-from amends.cases.snapshot import Snapshot
+from amends.cases.snapshot import Snapshot, fold
 from amends.cases.stages import Stage, look
 from amends.errors import AmendsError
 from amends.ledger import approvals, chain, effects, tasks, work
@@ -23,14 +23,20 @@ _MANY = 12
 """Recorded facts in a row (silence, then a close) end well before this; more means that a decision goes in circles."""
 
 
-def comes_to_nothing(body: f.FactBody) -> int | None:
-    """The round whose offer this fact ends without its remedy being owed: its share of the caps is given back."""
+def given_back(case: Snapshot, body: f.FactBody) -> list[int]:
+    """The rounds whose offers this fact has ended with their remedies neither given nor owed, now that the case knows it:
+    their shares of the caps are given back.
+    """
+    rounds: set[int] = set()
     match body:
-        case f.Replied(answer=f.Answer.DECLINE | f.Answer.COUNTER | f.Answer.CANCEL):
-            return body.round
+        case f.Replied(answer=f.Answer.DECLINE | f.Answer.COUNTER):
+            rounds = {body.round}
+        case f.Replied(answer=f.Answer.CANCEL):  # ends the newest offer, whichever it answers
+            rounds = {body.round, case.last.number if case.last is not None else body.round}
         case f.Silent(means=f.Answer.DECLINE | f.Answer.CANCEL) | f.SettlementRejected() | f.Unreached():
-            return body.round
-    return None
+            rounds = {body.round}
+    ended = [case.round(number) for number in sorted(rounds)]
+    return [r.number for r in ended if r is not None and not r.given and (not r.accepted or r.rejected)]
 
 
 @dataclass(slots=True, eq=False)  # a turn is itself: sets of turns are looked through often
@@ -44,6 +50,7 @@ class Turn:
     tasks: list[tasks.Opening] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     release_rounds: list[int] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)  # approvals of acts that certainly were not done
     applied: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)  # events saying no more than that the order has changed
     seen_tasks: list[str] = field(default_factory=list)
@@ -60,13 +67,7 @@ class Turn:
         self.facts.append(chain.New(body, self.now, actor))
         fact = f.Fact(seq=self.case.count + 1, at=self.now, actor=actor, body=body)
         self.case.apply(fact)
-        if isinstance(body, f.Replied) and body.answer is f.Answer.CANCEL and self.case.last is not None:
-            self.release_rounds.append(
-                self.case.last.number
-            )  # a cancel ends the newest offer, whichever it answers
-        given_back = comes_to_nothing(body)
-        if given_back is not None:
-            self.release_rounds.append(given_back)
+        self.release_rounds += given_back(self.case, body)
 
     def change(self, change: effects.Change) -> None:
         """Note what became of an effect; a settled one no longer bears on decisions."""
@@ -127,7 +128,8 @@ def ends(shop: Shop, turns: Sequence[Turn], *, keep: bool) -> list[work.End]:
         answer = turn.next or decide_turn(shop, turn)
         end = work.End(
             turn.claim, facts=turn.facts, changes=turn.changes, tasks=turn.tasks, texts=turn.texts, applied=turn.applied,
-            release_rounds=turn.release_rounds, seen_tasks=turn.seen_tasks, stage=answer.stage.value, why=answer.why,
+            release_rounds=turn.release_rounds, unused=turn.unused, seen_tasks=turn.seen_tasks,
+            stage=answer.stage.value, why=answer.why,
             next_step=answer.step.value if answer.step else "", notes=notes.owed(shop, turn.case),
             failures=turn.claim.failures + 1 if turn.failed else 0,
         )  # fmt: skip
@@ -184,10 +186,21 @@ async def write(shop: Shop, turns: Sequence[Turn], *, keep: bool = False) -> lis
     for turn in turns:
         if turn.claim.id in lost:
             turn.lost = True
-        elif turn.claim.id in written:
-            shop.problems += shop.registry.case_changed(None, turn.case, written[turn.claim.id])
+    await tell_listeners(shop, [(turn.case, written.get(turn.claim.id, [])) for turn in turns])
     held = [turn for turn, ending in before if ending.keep and not turn.lost]
     for turn in held:
         turn.facts, turn.changes, turn.tasks, turn.texts = [], [], [], {}
-        turn.release_rounds, turn.applied, turn.seen_tasks = [], [], []
+        turn.release_rounds, turn.unused, turn.applied, turn.seen_tasks = [], [], [], []
     return held
+
+
+async def tell_listeners(shop: Shop, changed: Sequence[tuple[Snapshot, Sequence[f.Fact]]]) -> None:
+    """Tell plugins that listen which facts these cases have got, and how each stood before them."""
+    changed = [(after, facts) for after, facts in changed if facts] if shop.registry.listens else []
+    if not changed:
+        return
+    all_facts = await shop.ledger.run(chain.load, [after.case for after, _ in changed])
+    for after, facts in changed:
+        earlier = [fact for fact in all_facts[after.case] if fact.seq < facts[0].seq]
+        before = fold(earlier, case=after.case, shop=after.shop, number=after.number)
+        shop.problems += shop.registry.case_changed(before, after, facts)

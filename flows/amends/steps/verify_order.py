@@ -17,15 +17,14 @@ from amends.cases.money import Money
 from amends.cases.orders import AfterSales, Order, with_tracking
 from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
 from amends.hooks.requests import Extension, Grant, Receipt
-from amends.ledger import intake
 from amends.ledger.effects import Change, EffectState
 from amends.steps import outcomes
 from amends.steps.acts import hold_shop
-from amends.steps.intake import judged
+from amends.steps.intake import judged, store
 from amends.steps.reading import patiently
 from amends.steps.requests import request_of
 from amends.steps.shop import Shop
-from amends.steps.turns import Turn, backoff, decide_turn, write
+from amends.steps.turns import Turn, backoff, decide_turn, guarded, write
 
 TRIES = 6
 """Failed looks in a row after which a person is asked, where the platform's answer is final or unreadable."""
@@ -33,18 +32,22 @@ TRIES = 6
 
 async def verify_order(shop: Shop, turns: Sequence[Turn]) -> list[Turn]:
     """Observe these cases' orders; answers with the turns that have a step to do now."""
-    seen = await asyncio.gather(*(_observe(shop, turn) for turn in turns))
+    seen: list[Order | PlatformError] = await asyncio.gather(*(_observe(shop, turn) for turn in turns))
     found = [
         judged(shop, order, turn.now)
         for turn, order in zip(turns, seen, strict=True)
         if isinstance(order, Order)
     ]
     if found:
-        await shop.ledger.run(intake.take, shop.name, found, now=turns[0].now, waking=False)
+        await store(shop, found, now=turns[0].now, waking=False)
+        stored = iter(found)
+        seen = [next(stored).order if isinstance(order, Order) else order for order in seen]
     stop = next((e for e in seen if isinstance(e, (AuthFailed, NotAllowed, RiskControl))), None)
     for turn, order in zip(turns, seen, strict=True):
         if isinstance(order, Order):
-            _saw(shop, turn, order)
+            guarded(shop, turn, partial(_saw, shop, turn, order))
+            if turn.failed:
+                continue
         elif not isinstance(order, (AuthFailed, NotAllowed, RiskControl)):
             _missed(shop, turn, order)
         else:

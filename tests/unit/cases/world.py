@@ -71,6 +71,13 @@ class World(Steps):
         found = []
         for round_ in self.case.rounds:
             remedy = round_.remedy_due(self.truth if self.case.order is None else self.case.order)
+            cancelled = round_.answer is f.Answer.CANCEL and round_.requested_at is None
+            if (
+                cancelled
+                and self.case.order is not None
+                and self.case.order.after_sales is AfterSales.REFUNDED
+            ):
+                continue  # somebody else has given all the money back
             if remedy is not None and round_.settled_at is None and not round_.rejected:
                 found.append(remedy)
         return found
