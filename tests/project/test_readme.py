@@ -33,7 +33,7 @@ ROOMS = [ROOT / "flows/amends" / name for name in (
 )]  # fmt: skip
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DOCUMENTS = [
-    ENGLISH, CHINESE, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "config/README.md",
+    ENGLISH, CHINESE, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "config/README.md", ROOT / "docs/operating.md",
     ROOT / "plugins/README.md", *(folder / "README.md" for folder in [*ROOMS, *PLUGINS]),
 ]  # fmt: skip
 AGAIN = "write it anew with: python tests/project/test_readme.py"

@@ -297,6 +297,7 @@ def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Fin
         yield Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M:%S} UTC, not behind the ledger")
     for name in settings.shops:
         yield _swept(settings, name, ledger.do(views.last_sweeps, name, 1), now)
+        yield from _promised(name, *ledger.do(_undated, name))
     for hold in ledger.do(holds.current):
         yield Finding("warning", "holds", str(hold), "`amends release` when it is cleared")
     forgotten = ledger.do(views.forgotten)
@@ -326,6 +327,25 @@ def _newest(tx: Tx) -> tuple[datetime | None, bool, list[str]]:
     wrong = any("signature" in one.problem for one in breaks)
     at = maybe_moment(max((at for at in times if at is not None), default=None))
     return at, wrong, [f"case {one.case}: {one.problem}" for one in breaks]
+
+
+def _undated(tx: Tx, shop: str) -> tuple[int, int]:
+    """How many of a shop's orders have no ship-by that anybody knows, and how many there are."""
+    from sqlalchemy import func, select
+
+    from amends.cases.lateness import State
+    from amends.ledger.schema import orders
+
+    count = select(func.count()).select_from(orders).where(orders.c.shop == shop)
+    unknown = count.where(orders.c.state == State.UNKNOWN.value, orders.c.ship_by.is_(None))
+    return tx.execute(unknown).scalar_one(), tx.execute(count).scalar_one()
+
+
+def _promised(name: str, unknown: int, of: int) -> Iterator[Finding]:
+    if unknown:
+        what = f"{unknown} of {of} orders have no ship-by: neither the platform nor a rule gives one, so they are never late"
+        todo = "write your own promise: `ship_within` of the connector, or a `ship-promise` row in [[rules.overrides]]"
+        yield Finding("warning", f"shop {name}", what, todo)
 
 
 def _swept(settings: Settings, name: str, last: list[dict[str, Any]], now: datetime) -> Finding:

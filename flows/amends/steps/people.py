@@ -221,7 +221,7 @@ def erase(tx: Tx, case: int, *, by: str, now: datetime) -> None:
     if snapshot.outcome is None:
         raise CaseError(
             f"case {case} is still open: its customer may yet be owed something",
-            hint="Let it close, or record why it ends.",
+            hint="Let it close first; `amends case` tells what it waits for.",
         )
     persons.erase(tx, case)
     inbox.forget(tx, snapshot.shop, snapshot.number, now)

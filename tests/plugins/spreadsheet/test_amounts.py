@@ -86,4 +86,4 @@ def test_rounding_only_when_asked() -> None:
 
 
 def test_a_mask_shows_shapes_only() -> None:
-    assert mask("张三 Anna 13800000000") == "字字 aaaa 99999999999"
+    assert mask("张三 Anna 10000000017") == "字字 aaaa 99999999999"

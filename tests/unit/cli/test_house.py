@@ -1,5 +1,7 @@
 """Setting up and looking after an installation: init, config check, doctor, plugins, a plugin of one's own."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from importlib import metadata
@@ -94,6 +96,18 @@ def test_doctor_sees_trouble(swept: Merchant) -> None:
     assert "2 tasks are overdue" in told
     early = swept("doctor", "--now", "2026-03-01").out
     assert "in the future" in early
+
+
+def test_doctor_counts_orders_that_nobody_knows_a_deadline_of(swept: Merchant) -> None:
+    assert "no ship-by" not in swept("doctor", "--now", LATER).out
+    with contextlib.closing(sqlite3.connect(swept.folder / "state/amends.db")) as ledger, ledger:
+        ledger.execute(
+            "UPDATE orders SET state = 'unknown', ship_by = NULL WHERE number IN (SELECT min(number) FROM orders)"
+        )
+    told = swept("doctor", "--now", LATER, "--json")
+    (found,) = [one for one in told.json["findings"] if "no ship-by" in one["what"]]
+    assert found["level"] == "warning" and found["what"].startswith("1 of ")
+    assert "ship-promise" in found["todo"]
 
 
 def test_doctor_knows_a_key_that_does_not_fit(swept: Merchant, tmp_path: Path) -> None:
