@@ -134,7 +134,8 @@ class _By(Instances):
         chosen = self.playbook.silence
         if chosen != "by-rule":
             return words[chosen], "the playbook"
-        rule = self.now.terms.rules.silence(last.proposed_at.date(), last.notice)
+        rules = self.now.terms.rules
+        rule = rules.silence(rules.day(last.proposed_at), last.notice)
         if rule is not None and rule.text in words:
             means = words[rule.text]
             if rule.confidence.reliable or means is f.Answer.DECLINE:

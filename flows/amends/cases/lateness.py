@@ -72,7 +72,7 @@ def judge(
     else:
         ship_by, source = None, ""
 
-    pickup = rules.pickup_counts((ship_by or order.placed_at).date())
+    pickup = rules.pickup_counts(rules.day(ship_by or order.placed_at))
     shipped = shipped_at(order, pickup=pickup)
 
     def verdict(state: State, why: str, *, risk_at: datetime | None = None, tier: int = 0) -> Lateness:

@@ -6,7 +6,7 @@ Rows come from plugins (`amends_rules`) and a merchant's overrides; nothing here
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -131,15 +131,24 @@ class Rule(BaseModel):
 
 
 class RuleBook:
-    """The rules of one shop: a platform's rows, the merchant's overrides first."""
+    """The rules of one shop: a platform's rows, the merchant's overrides first, valid by the days of the shop's zone."""
 
     def __init__(
-        self, rules: Iterable[Rule] = (), *, platform: str = "", overrides: Iterable[Rule] = ()
+        self,
+        rules: Iterable[Rule] = (),
+        *,
+        platform: str = "",
+        overrides: Iterable[Rule] = (),
+        zone: tzinfo = UTC,
     ) -> None:
-        self.platform = platform
+        self.platform, self.zone = platform, zone
         self._overrides: Mapping[RuleName, tuple[Rule, ...]] = _by_name(overrides)
         self._rules = _by_name(rule for rule in rules if not platform or rule.platform == platform)
         self._of_day: dict[tuple[RuleName, date, bool], tuple[list[Rule], ...]] = {}
+
+    def day(self, at: datetime) -> date:
+        """The day by which rows are valid at that time."""
+        return at.astimezone(self.zone).date()
 
     def all(
         self, name: RuleName, *, on: date, order: Order | None = None, special: bool = False
@@ -174,7 +183,7 @@ class RuleBook:
         if order.ship_by is not None:
             return order.ship_by, "platform"
         start = order.paid_at or order.placed_at
-        rule = self.best(RuleName.SHIP_PROMISE, on=start.date(), order=order)
+        rule = self.best(RuleName.SHIP_PROMISE, on=self.day(start), order=order)
         if rule is None or rule.value is None or rule.kind not in ("hours", "days"):
             return None
         hours = int(rule.value) * (24 if rule.kind == "days" else 1)
@@ -182,7 +191,7 @@ class RuleBook:
 
     def penalty(self, order: Order, ship_by: datetime) -> tuple[Money, Rule] | None:
         """What lateness of this order costs by the rules on its deadline; None where none is known or all is waived."""
-        day = ship_by.date()
+        day = self.day(ship_by)
         if Tag.MAY_SHIP_LATE in order.tags or self.best(RuleName.WAIVER, on=day, order=order) is not None:
             return None
         for rule in self.all(RuleName.LATE_COMPENSATION, on=day, order=order):

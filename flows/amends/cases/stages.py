@@ -111,7 +111,7 @@ def look(case: Snapshot, at: datetime, terms: Terms) -> Now:
     if seen is None or any(a is not b for a, b in zip(asked, seen[0], strict=True)):
         warn = terms.playbook.at_risk_before
         lateness = judge(case.order, now=at, rules=terms.rules, warn=warn, agreed=case.agreed)
-        pickup = terms.rules.pickup_counts((lateness.ship_by or case.order.placed_at).date())
+        pickup = terms.rules.pickup_counts(terms.rules.day(lateness.ship_by or case.order.placed_at))
         seen = case.judged = (asked, lateness, shipped_at(case.order, pickup=pickup))
     return Now(case, at, terms, seen[1], seen[2])
 

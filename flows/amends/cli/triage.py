@@ -144,7 +144,8 @@ def _reader(
     platform = platform or (spec.rules(checked) if callable(spec.rules) else spec.rules)
     own = settings.rules.for_platform(platform) if settings else ()
     rows = [rule for rule in registry.rules if rule.platform == platform]
-    return connector, RuleBook(rows, platform=platform, overrides=own), warn_at
+    book = RuleBook(rows, platform=platform, overrides=own, zone=_zone_of(connector))
+    return connector, book, warn_at
 
 
 def _validated(model: Any, config: dict[str, Any], shop: str | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
 
@@ -81,7 +82,8 @@ def rule_book(settings: Settings, name: str, registry: Registry) -> RuleBook:
             named(shop_config(settings, name, registry)) if callable(named) else named
         ) or shop.connector
     rows = [rule for rule in registry.rules if rule.platform == platform]
-    return RuleBook(rows, platform=platform, overrides=settings.rules.for_platform(platform))
+    own = settings.rules.for_platform(platform)
+    return RuleBook(rows, platform=platform, overrides=own, zone=ZoneInfo(shop.time_zone))
 
 
 def check_plugged(settings: Settings, registry: Registry) -> list[Problem]:

@@ -114,7 +114,7 @@ def _silence(shop: Shop, turn: Turn, last: Round) -> str:
     chosen = shop.terms(turn.claim.playbook).playbook.silence
     if chosen != "by-rule":
         return chosen
-    rule = shop.rules.silence(turn.now.date(), last.notice)
+    rule = shop.rules.silence(shop.rules.day(turn.now), last.notice)
     known = rule is not None and rule.text in ("accepted", "refused", "cancel")
     return (
         rule.text

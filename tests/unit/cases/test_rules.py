@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -208,3 +209,14 @@ def test_durations_of_rows_are_read_as_text() -> None:
     assert rule(RuleName.EXTENSION, kind="count", value=1, lead="24h", longest="15d").longest == timedelta(
         days=15
     )
+
+
+def test_rows_are_valid_by_the_days_of_the_shops_zone() -> None:
+    """02:00 in China is still the day before in UTC."""
+    holiday = {"kind": "flag", "since": date(2026, 11, 30), "until": date(2026, 12, 2)}
+    rules = [late("3"), rule(RuleName.WAIVER, **holiday)]
+    china = RuleBook(rules, platform="pdd", zone=ZoneInfo("Asia/Shanghai"))
+    first, after = datetime(2026, 11, 29, 18, tzinfo=UTC), datetime(2026, 12, 2, 18, tzinfo=UTC)
+    assert china.penalty(order(), first) is None
+    assert china.penalty(order(), after) is not None
+    assert book(*rules).penalty(order(), first) is not None
