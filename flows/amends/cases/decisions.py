@@ -12,10 +12,8 @@ from amends.cases import facts as f
 from amends.cases.instances import Instances
 from amends.cases.lateness import State
 from amends.cases.moves import LOOK_AGAIN, Next, approval_name, over
-from amends.cases.snapshot import Round, Snapshot
+from amends.cases.snapshot import Pending, Round, Snapshot
 from amends.cases.stages import Stage, Terms, look, stage
-
-REFUSED = "refused by the approver"
 
 __all__ = ["LOOK_AGAIN", "Next", "approval_name", "decide"]
 
@@ -61,7 +59,8 @@ class _By(Instances):
             go is not None and go.step is pending.step
         ):  # seen freshly, and not left the house: is it still wanted?
             wanted = _DECIDERS[self.where](self)
-            if wanted.do != "step" or wanted.step is not pending.step or wanted.what == "anew":
+            other = wanted.do != "step" or wanted.step is not pending.step or wanted.what == "anew"
+            if other or self._was_for_before(pending):
                 why = f"{pending.op} is planned, but no longer wanted: {wanted.why}"
                 return Next("step", why, self.where, step=pending.step, what="withdraw")
         if pending.look_at is not None and pending.look_at > self.at:
@@ -69,6 +68,12 @@ class _By(Instances):
         if go is not None:
             return go
         return Next("step", why, self.where, step=pending.step)
+
+    def _was_for_before(self, pending: Pending) -> bool:
+        """Whether it carries out what was agreed before the customer cancelled."""
+        last = self.now.last
+        cancelled = last is not None and last.answer is f.Answer.CANCEL
+        return cancelled and pending.step is f.Step.SETTLE and not f.of_cancel(pending.key)
 
     # one decider per stage
 
@@ -106,7 +111,7 @@ class _By(Instances):
         remedy = last.remedy_due(self.case.order) if self.case.order is not None else None
         if remedy is None:
             return self._further("the refund was refused")
-        body = f.SettlementRejected(round=last.number, remedy=remedy, effect="", why=REFUSED)
+        body = f.SettlementRejected(round=last.number, remedy=remedy, effect="", why=f.REFUSED)
         return self.record(body, "the approver refused the refund")
 
     def awaiting_reply(self) -> Next:
@@ -160,7 +165,7 @@ class _By(Instances):
 
     def _unpaid(self, last: Round) -> Next | None:
         """A customer who has cancelled is owed the money, not another offer."""
-        if last.answer is not f.Answer.CANCEL or not last.rejected or last.rejected == REFUSED:
+        if last.answer is not f.Answer.CANCEL or not last.rejected or last.rejected == f.REFUSED:
             return None
         why = f"the customer cancelled, and the refund was rejected: {last.rejected}"
         todo = "Refund by hand, then release the case: the order's own state ends it; else the refund is tried again"

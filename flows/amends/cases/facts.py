@@ -5,6 +5,7 @@ A fact is something observed or done. The stage of a case, and what to do next, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +48,14 @@ class Answer(StrEnum):
 
 Instance = Literal["response", "complaint", "arbitration", "legal"]
 Verdict = Literal["for-us", "against-us", "withdrawn", "written-off"]
+
+
+REFUSED = "refused by the approver"
+
+
+def of_cancel(effect: str) -> bool:
+    """Whether that grant pays back a cancelled order: no remedy that was accepted before it was cancelled."""
+    return re.search(r"/cancel(-\d+)?$", effect) is not None
 
 
 class Body(BaseModel):

@@ -41,9 +41,10 @@ class Round:
     rejected: str = ""
     extended_until: datetime | None = None
     extension_failed: str = ""
+    reviews: int = 0  # requests that the platform's review refused
     given: bool = False  # its own remedy, whatever came after
-    refunded: Money | None = None  # by us, for this round
-    paid_back: Money | None = None  # of the order's money, when the customer cancelled
+    refunded: Money | None = None  # that remedy's money, given or asked for
+    paid_back: Money | None = None  # of the order's money, when a cancel's refund was asked for
 
     @property
     def accepted(self) -> bool:
@@ -207,7 +208,7 @@ class Snapshot:
                 self.held, self.released_at = None, fact.at
                 if self.rounds:
                     self.rounds[-1].unreached = ""  # whoever releases it wants another try
-                    if self.rounds[-1].answer is f.Answer.CANCEL:
+                    if self.rounds[-1].answer is f.Answer.CANCEL and self.rounds[-1].rejected != f.REFUSED:
                         self.rounds[-1].rejected = ""
             case f.Closed():
                 self.outcome, self.closed_at = body.outcome, fact.at
@@ -232,6 +233,9 @@ class Snapshot:
                 self._act(fact, body)
             case _:
                 self._round(fact, body)
+        last = self.last
+        if last is not None and last.answer is f.Answer.CANCEL and not (last.requested_at or last.settled_at):
+            last.paid_back = self._paid_back()
 
     def _approve(self, body: f.Approved | f.ApprovalRefused) -> None:
         asked = self.approvals.get(body.what)
@@ -273,6 +277,8 @@ class Snapshot:
             round_ = self.last
         if round_ is None:
             return
+        if isinstance(body, f.SettlementRequested | f.Settled | f.SettlementRejected):
+            self._settlement(fact, body, round_)
         match body:
             case f.Contacted():
                 round_.contacted_at, round_.via, round_.reply_by = fact.at, body.via, body.reply_by
@@ -286,30 +292,39 @@ class Snapshot:
                     cancels
                 ):  # allowed until the goods leave, whatever was agreed before: all the money is owed then
                     round_.settled_at, round_.requested_at, round_.rejected = None, None, ""
-                    round_.paid_back = self._paid_back()
                 if round_.answer is None or round_.silent or cancels:
                     round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False
                     round_.counter_ship_by, round_.counter_remedy = body.ship_by, body.remedy
             case f.Silent() if round_.answer is None:  # an answer that came at the last moment counts
                 round_.answer, round_.answered_at, round_.silent = body.means, fact.at, True
-            case f.SettlementRequested():
-                round_.requested_at, round_.given = fact.at, round_.given or round_.accepted
-            case f.Settled():
-                round_.settled_at, round_.given = fact.at, round_.given or round_.accepted
-                if body.remedy is not None and body.remedy.kind is RemedyKind.REFUND:
-                    round_.refunded = body.remedy.amount
-            case f.SettlementRejected() if round_.contacted_at is None:
-                round_.answer, round_.answered_at = (
-                    None,
-                    None,
-                )  # a cancel in time for an offer that nobody has heard yet
-            case f.SettlementRejected():
-                round_.rejected = body.why or "rejected"
-                round_.given = round_.given and not round_.accepted
             case f.Extended():
                 round_.extended_until = body.until
             case f.ExtensionRejected():
                 round_.extension_failed = body.why or "rejected"
+
+    def _settlement(
+        self, fact: f.Fact, body: f.SettlementRequested | f.Settled | f.SettlementRejected, round_: Round
+    ) -> None:
+        before = round_.answer is f.Answer.CANCEL and body.effect and not f.of_cancel(body.effect)
+        earlier = before and body.remedy == round_.offer.remedy  # what was accepted ends after the cancel
+        rejected = isinstance(body, f.SettlementRejected)
+        if round_.accepted or earlier:
+            money = body.remedy.amount if body.remedy and body.remedy.kind is RemedyKind.REFUND else None
+            round_.given, round_.refunded = not rejected, None if rejected else money
+        if earlier:
+            return
+        match body:
+            case f.SettlementRequested():
+                round_.requested_at = fact.at
+            case f.Settled():
+                round_.settled_at = fact.at
+            case f.SettlementRejected(why=f.REFUSED) if round_.contacted_at is None:
+                # a cancel in time for an offer that nobody has heard yet
+                round_.answer, round_.answered_at = None, None
+            case f.SettlementRejected():
+                round_.rejected = body.why or "rejected"
+                round_.reviews += round_.requested_at is not None
+                round_.requested_at = None
 
     def _paid_back(self) -> Money | None:
         """How much of the order's money has gone back already, as far as the platform and our own acts say."""

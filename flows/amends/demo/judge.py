@@ -195,5 +195,7 @@ def stories(found: Evidence) -> dict[str, int]:
         count["at risk, saved by an agreed extension"] += saved and any(r.extended_until for r in case.rounds)
         count["promise broken a second time"] += len(accepted) >= 2 and case.outcome is not f.Outcome.SETTLED
         count["stalled parcel"] += "stalled" in case.opened_why
-        count["refund reviewed by the platform"] += any(r.requested_at is not None for r in case.rounds)
+        count["refund reviewed by the platform"] += any(
+            r.requested_at is not None or r.reviews for r in case.rounds
+        )
     return dict(count)

@@ -82,6 +82,14 @@ def whole(found: M) -> M:
     return type(found).model_validate(_mended(found.model_dump()))
 
 
+def as_json(model: BaseModel, **more: Any) -> bytes:
+    """As stored, mended where it must be."""
+    try:
+        return model.model_dump_json(**more).encode()
+    except ValueError:
+        return whole(model).model_dump_json(**more).encode()
+
+
 def _mended(value: Any) -> Any:
     match value:
         case str():
@@ -191,11 +199,7 @@ async def _page(read: Callable[[], Awaitable[P]]) -> P:
 
 
 def arrival(reply: Reply) -> inbox.Arrival:
-    try:
-        body = reply.model_dump_json()
-    except ValueError:
-        body = whole(reply).model_dump_json()
-    return inbox.Arrival(reply.event, reply.order, body.encode())
+    return inbox.Arrival(reply.event, reply.order, as_json(reply))
 
 
 async def _trouble(shop: Shop, error: PlatformError, found: Found) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from amends.cases import facts as f
+from amends.cases.snapshot import Round
 from amends.cases.stages import look
 from amends.hooks.requests import Extension, Grant
 from amends.ledger import budgets, work
@@ -57,7 +58,7 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
         plan.drafts.append(
             acts.draft(
                 turn, shop, f.Step.SETTLE, "grant", kind, last.number, body, amount=remedy.amount,
-                detail="cancel" if cancelled else "",  # not the refund that the same round may have promised
+                detail=_detail(last) if cancelled else "",
             )
         )  # fmt: skip
         limit = terms.playbook.approve.remedy_over
@@ -81,3 +82,8 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
         if apart:
             plan.texts[text_name(draft.key)] = apart["texts"]
     return plan
+
+
+def _detail(last: Round) -> str:
+    """Tells a cancel's refund from the one that the same round may have promised, and from one that a review refused."""
+    return f"cancel-{last.reviews + 1}" if last.reviews else "cancel"

@@ -20,7 +20,7 @@ from amends.hooks.requests import Extension, Grant, Receipt
 from amends.ledger.effects import Change, EffectState
 from amends.steps import outcomes
 from amends.steps.acts import hold_shop
-from amends.steps.intake import judged, store
+from amends.steps.intake import as_json, judged, store
 from amends.steps.reading import patiently
 from amends.steps.requests import request_of
 from amends.steps.shop import Shop
@@ -107,7 +107,7 @@ def _missed(shop: Shop, turn: Turn, error: PlatformError) -> None:
 
 def _saw(shop: Shop, turn: Turn, order: Order) -> None:
     if order.personal is not None:
-        turn.texts["personal"] = order.personal.model_dump_json(exclude_defaults=True).encode()
+        turn.texts["personal"] = as_json(order.personal, exclude_defaults=True)
     turn.applied, turn.hints = turn.applied + turn.hints, []
     public = order.public()
     before = turn.case.order

@@ -100,9 +100,12 @@ def test_a_cancel_owes_all_the_money_and_a_large_one_needs_a_yes() -> None:
 def test_a_cancel_refused_before_the_newest_offer_was_told_leaves_it_to_be_told() -> None:
     silent = f.Silent(round=1, means=f.Answer.DECLINE, rule="r")
     second = PROPOSED.model_copy(update={"round": 2})
-    refused = f.SettlementRejected(round=2, remedy=OFFER.remedy, effect="", why="no")  # type: ignore[arg-type]  # it has one
+    refused = f.SettlementRejected(round=2, remedy=OFFER.remedy, effect="", why=f.REFUSED)  # type: ignore[arg-type]  # it has one
     found = answer(*TOLD, silent, second, said(f.Answer.CANCEL), refused)
     assert found.step is f.Step.CONTACT and "offer 2 is proposed" in found.why
+    failed = refused.model_copy(update={"why": "the gateway said no"})  # nobody decided that
+    found = answer(*TOLD, silent, second, said(f.Answer.CANCEL), failed)
+    assert isinstance(found.body, f.Held) and found.body.cause == "refund"
 
 
 @pytest.mark.parametrize(

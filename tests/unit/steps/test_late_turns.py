@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, QUIET, Workshop, workshop
+from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, After, Workshop, workshop
 
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
-from amends.cases.orders import AfterSales
+from amends.cases.orders import AfterSales, Personal
 from amends.errors import AuthFailed, LedgerError, NotFound, PlatformError, Rejected, TimedOut, Unreachable
 from amends.hooks.specs import Operation
 from amends.ledger import approvals, budgets, quotas
@@ -291,3 +291,142 @@ async def test_a_listener_hears_how_a_case_stood_before() -> None:
         assert heard[0][2][0] == "observed"
         assert heard[0][0] == 1, "it was opened before"
         assert [kind for _, _, kinds in heard for kind in kinds] == shop.kinds()[1:]
+
+
+# What was agreed before a cancel, and ends after it -------------------------------------------------
+
+
+async def agreed_to(shop: Workshop, remedy: Remedy) -> None:
+    shop.policy.offer = lambda view, context: Offer(remedy=remedy, new_ship_by=NOW + 9 * DAY, why="late")
+    await shop.sweep()
+    shop.platform.say(f.Answer.ACCEPT)
+    await shop.sweep(MINUTE)
+
+
+async def cancelled(shop: Workshop) -> None:
+    shop.platform.say(f.Answer.CANCEL)
+    await shop.sweep(HOUR)
+    await shop.sweep(7 * HOUR)
+
+
+async def test_a_remedy_that_never_left_is_withdrawn_by_a_cancel() -> None:
+    async with workshop() as shop:
+        shop.platform.always["grant"] = Unreachable("no route")
+        await agreed_to(shop, COUPON)
+        shop.platform.always.clear()
+        await cancelled(shop)
+        assert paid_back(shop) == ["refund 200.00 CNY"] and shop.case().outcome == "cancelled"
+        shop.check()
+
+
+async def test_a_cancel_between_plan_and_window_withdraws_the_remedy() -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.platform.say(f.Answer.ACCEPT)
+        real, did = shop.ledger.run, []
+
+        async def run(work: Any, *args: Any, **more: Any) -> Any:
+            if getattr(work, "__name__", "") == "mark_sent" and not did:
+                did.append(1)
+                now = shop.clock.now()
+                shop.do(people.reply, shop.case().id, f.Answer.CANCEL, by="wang", now=now)
+            return await real(work, *args, **more)
+
+        shop.ledger.run = run  # type: ignore[method-assign]
+        await shop.sweep(MINUTE)
+        shop.ledger.run = real  # type: ignore[method-assign]
+        await shop.sweep(HOUR)
+        assert paid_back(shop) == ["refund 200.00 CNY"]
+        shop.check()
+
+
+async def test_a_refund_of_unknown_outcome_is_taken_off_what_the_cancel_pays() -> None:
+    async with workshop(operations={"grant": Operation.queryable(quiet=QUIET)}) as shop:
+        shop.platform.script["grant"] = [After(TimedOut("silence"))]
+        await agreed_to(shop, REFUND)
+        await cancelled(shop)
+        assert paid_back(shop) == ["refund 16.00 CNY", "refund 184.00 CNY"]
+        assert shop.case().outcome == "cancelled"
+        shop.check()
+
+
+async def test_a_refund_that_is_under_review_is_taken_off_what_the_cancel_pays() -> None:
+    reviewed = Operation.idempotent(window=DAY, reviewed=True)
+    async with workshop(operations={"grant": reviewed}) as shop:
+        await agreed_to(shop, REFUND)
+        await cancelled(shop)
+        assert paid_back(shop) == ["refund 16.00 CNY", "refund 184.00 CNY"]
+
+
+async def test_a_refund_by_hand_that_is_done_after_the_cancel_is_not_the_cancels() -> None:
+    async with workshop(operations={"grant": Operation.by_hand("back office")}) as shop:
+        await agreed_to(shop, REFUND)
+        await cancelled(shop)
+        shop.finish("grant", "done")
+        shop.platform.show(refunded=REFUND.amount)
+        await shop.sweep(7 * HOUR)
+        (task,) = shop.tasks()
+        amount = next(e.amount for e in shop.effects("grant") if e.key == task.effect)
+        assert str(amount) == "184.00 CNY"
+
+
+async def test_silence_that_cancels_pays_what_is_left() -> None:
+    async with workshop(playbook={"silence": "cancel", "rounds": 3}) as shop:
+        shop.policy.offer = lambda view, context: Offer(
+            remedy=REFUND if view.round == 1 else None, new_ship_by=(view.now or NOW) + DAY, why="late"
+        )
+        await shop.sweep()
+        shop.platform.say(f.Answer.ACCEPT)
+        await shop.sweep(MINUTE)
+        for _ in range(8):
+            await shop.sweep(DAY)
+        assert paid_back(shop) == ["refund 16.00 CNY", "refund 184.00 CNY"]
+
+
+async def test_a_merchants_refund_that_is_seen_with_the_cancel_is_taken_off() -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.clock.advance(HOUR)
+        shop.platform.show(refunded=Money.of("50.00", "CNY"))
+        await cancelled(shop)
+        assert paid_back(shop) == ["refund 150.00 CNY"]
+
+
+async def test_after_a_review_refused_a_release_asks_the_platform_again() -> None:
+    reviewed = Operation.idempotent(window=DAY, reviewed=True)
+    async with workshop(operations={"grant": reviewed}) as shop:
+        await shop.sweep()
+        shop.platform.say(f.Answer.CANCEL)
+        await shop.sweep(MINUTE)
+        shop.platform.show(after_sales=AfterSales.REJECTED)
+        await shop.sweep(7 * HOUR)
+        assert shop.last("held").cause == "refund"
+        shop.platform.show(after_sales=AfterSales.NONE)
+        shop.do(people.release, by="wang", now=shop.clock.now(), case=shop.case().id)
+        await shop.sweep(MINUTE)
+        assert len({e.key for e in shop.effects("grant")}) == 2
+        shop.platform.show(after_sales=AfterSales.REFUNDED)
+        await shop.sweep(7 * HOUR)
+        assert shop.case().outcome is not None
+        shop.check()
+
+
+async def test_a_cancel_that_lands_on_an_unsent_offer_never_sends_it() -> None:
+    async with workshop(playbook={"rounds": 3}) as shop:
+        await shop.sweep()
+        shop.platform.say(f.Answer.DECLINE)
+        shop.platform.always["message"] = Unreachable("no route")
+        await shop.sweep(MINUTE)
+        shop.platform.always.clear()
+        shop.platform.script["grant"] = [Rejected("paid by transfer")]
+        shop.platform.say(f.Answer.CANCEL, round=1)
+        await shop.sweep(HOUR)
+        await shop.sweep(DAY)
+        assert shop.done() == 1 and shop.last("held").cause == "refund"
+
+
+async def test_a_half_character_in_a_name_stops_nothing() -> None:
+    async with workshop() as shop:
+        shop.platform.show(personal=Personal(name="Li \ud83d"))
+        await shop.sweep()
+        assert shop.done() == 1
