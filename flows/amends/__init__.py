@@ -174,6 +174,9 @@ if TYPE_CHECKING:
     from amends.hooks.requests import (
         Ruling as Ruling,
     )
+    from amends.hooks.requests import (
+        Unreadable as Unreadable,
+    )
     from amends.hooks.specs import (
         ChannelSpec as ChannelSpec,
     )
@@ -194,6 +197,7 @@ if TYPE_CHECKING:
     from amends.shapes import text_with as text_with
     from amends.windows import Polling as Polling
     from amends.windows import Window as Window
+    from amends.windows import read_each as read_each
 
 
 _FROM = {
@@ -217,12 +221,12 @@ _FROM = {
     ),
     "amends.hooks.requests": (
         "AnyRequest", "Event", "Extension", "File", "Filing", "Grant", "Message", "Note", "OrderPage", "Receipt",
-        "Reply", "ReplyPage", "Ruling",
+        "Reply", "ReplyPage", "Ruling", "Unreadable",
     ),
     "amends.hooks.specs": ("ChannelSpec", "ConnectorSpec", "Operation", "PolicySpec"),
     "amends.http": ("Http", "parse", "raise_for", "retry_after"),
     "amends.shapes": ("Address", "text_with"),
-    "amends.windows": ("Polling", "Window"),
+    "amends.windows": ("Polling", "Window", "read_each"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

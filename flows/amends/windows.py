@@ -6,18 +6,24 @@ Nothing enters the window meanwhile: it ends behind the clock.
 
     window = Window.of(cursor, self.config, now)          # since and until, the same after a crash
     page = window.page or how_many_pages(window)          # first the last one, by the platform's own count
-    return OrderPage(orders=…, cursor=str(window.after(page, self.config.overlap)), more=page > 1)
+    orders, unreadable = read_each(rows, self.read, "id")
+    cursor = str(window.after(page, self.config.overlap))
+    return OrderPage(orders=orders, unreadable=unreadable, cursor=cursor, more=page > 1)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amends.cases.durations import Duration
-from amends.errors import InputError
+from amends.cases.orders import Order
+from amends.errors import BadAnswer, InputError
+from amends.hooks.requests import Unreadable
 
 
 class Polling(BaseModel):
@@ -80,6 +86,32 @@ class Window:
         if page > 1:
             return replace(self, page=page - 1)
         return Window(since=max(self.since, self.end - overlap))
+
+
+def read_each(
+    rows: Iterable[Any], read: Callable[[Any], Order], number: str
+) -> tuple[tuple[Order, ...], tuple[Unreadable, ...]]:
+    """A page's orders, and those of its rows that cannot be read: one must not hold up the others.
+
+    `number` is the field that names an order. A row without it is the whole page's trouble: `BadAnswer` goes on.
+    """
+    orders: list[Order] = []
+    unreadable: list[Unreadable] = []
+    for row in rows:
+        of = str(row.get(number) or "") if isinstance(row, Mapping) else ""
+        try:
+            orders.append(read(row))
+        except BadAnswer as error:
+            if not of:
+                raise
+            unreadable.append(Unreadable(order=of, why=str(error)))
+        except ValidationError as error:  # pydantic's own words show values, and they may be personal
+            fields = (
+                ".".join(map(str, one["loc"])) or one["type"] for one in error.errors(include_input=False)
+            )
+            why = f"order {of}: what it says cannot be: {', '.join(dict.fromkeys(fields))}"
+            unreadable.append(Unreadable(order=of or "?", why=why))
+    return tuple(orders), tuple(unreadable)
 
 
 def _time(text: str) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -42,19 +43,10 @@ class Money(BaseModel):
     minor: int
     currency: str
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            plain = _PLAIN.fullmatch(value)
-            if plain and len(plain[2] or "") == minor_digits(plain[3]):  # as we write it ourselves
-                return {"minor": int(plain[1] + (plain[2] or "")), "currency": plain[3]}
-            match = _TEXT.match(value)
-            if not match:
-                raise ValueError(f"{value!r} is not an amount with a currency such as '12.30 CNY'")
-            money = cls.of(match[1].replace(",", ""), match[2])
-            return {"minor": money.minor, "currency": money.currency}
-        return value
+    def _from_text(cls, value: Any, handler: Callable[[Any], Money]) -> Money:
+        return _read(value) if isinstance(value, str) else handler(value)
 
     @model_validator(mode="after")
     def _known_currency(self) -> Money:
@@ -131,7 +123,11 @@ class Money(BaseModel):
         return self.minor != 0
 
     def __str__(self) -> str:
-        return f"{self.decimal:f} {self.currency}"
+        digits = minor_digits(self.currency)
+        if not digits:
+            return f"{self.minor} {self.currency}"
+        whole, rest = divmod(abs(self.minor), 10**digits)
+        return f"{'-' if self.minor < 0 else ''}{whole}.{rest:0{digits}} {self.currency}"
 
     def clamp(self, low: Money | None = None, high: Money | None = None) -> Money:
         """This amount, moved into the closed range where a bound is given."""
@@ -140,3 +136,15 @@ class Money(BaseModel):
         if high is not None and self > high:
             return high
         return self
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Money:
+    """An amount from its text. The same texts come again and again, and amounts never change."""
+    plain = _PLAIN.fullmatch(text)
+    if plain and len(plain[2] or "") == minor_digits(plain[3]):  # as we write it ourselves
+        return Money(minor=int(plain[1] + (plain[2] or "")), currency=plain[3])
+    match = _TEXT.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not an amount with a currency such as '12.30 CNY'")
+    return Money.of(match[1].replace(",", ""), match[2])

@@ -185,51 +185,51 @@ class Snapshot:
         body = fact.body
         if f.is_material(body.kind):
             self.version += 1
-        match body:
-            case f.Opened():
+        match body.kind:
+            case "opened":
                 self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
-            case f.Observed():
+            case "observed":
                 self.order, self.observed_at, self.outdated = body.order, body.order.observed_at, False
                 self.contradictions, self.penalty, self.unseen = body.contradictions, body.penalty, None
-            case f.SeenAgain():
+            case "seen-again":
                 self.observed_at, self.unseen, self.outdated = fact.at, None, False
-            case f.Unseen():
+            case "unseen":
                 self.unseen = body
-            case f.Proposed():
+            case "proposed":
                 if self.rounds and self.rounds[-1].number == body.round:  # anew, before anybody was told
                     self.rounds.pop()
                 if body.offer.none:
                     self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
                 else:
                     self.rounds.append(_round(body, fact.at))
-            case f.Held():
+            case "held":
                 self.held = body
-            case f.Released():
+            case "released":
                 self.held, self.released_at = None, fact.at
                 if self.rounds:
                     self.rounds[-1].unreached = ""  # whoever releases it wants another try
                     if self.rounds[-1].answer is f.Answer.CANCEL and self.rounds[-1].rejected != f.REFUSED:
                         self.rounds[-1].rejected = ""
-            case f.Closed():
+            case "closed":
                 self.outcome, self.closed_at = body.outcome, fact.at
-            case f.Erased():
+            case "erased":
                 self.erased = True
-            case f.TaskOpened():
+            case "task-opened":
                 self.tasks[body.task] = body
-            case f.TaskDone():
+            case "task-done":
                 self.tasks.pop(body.task, None)
-            case f.Uncertain():
+            case "uncertain":
                 if body.quarantined:
                     self.quarantined[body.effect] = body.why
-            case f.Cleared():
+            case "cleared":
                 self.quarantined.pop(body.effect, None)
-            case f.ApprovalAsked():
+            case "approval-asked":
                 self.approvals[body.what] = Approval(
                     body.what, body.list, body.version, body.expires_at, body.amount
                 )
-            case f.Approved() | f.ApprovalRefused():
+            case "approved" | "approval-refused":
                 self._approve(body)
-            case f.Filed() | f.FilingRejected() | f.Looked() | f.Ruled():
+            case "filed" | "filing-rejected" | "looked" | "ruled":
                 self._act(fact, body)
             case _:
                 self._round(fact, body)
@@ -241,7 +241,7 @@ class Snapshot:
         asked = self.approvals.get(body.what)
         if asked is None:
             return
-        if isinstance(body, f.ApprovalRefused):
+        if body.kind == "approval-refused":
             asked.state = "refused"
         else:
             asked.state = "half" if body.second else "approved"
@@ -249,44 +249,44 @@ class Snapshot:
 
     def _act(self, fact: f.Fact, body: f.Filed | f.FilingRejected | f.Looked | f.Ruled) -> None:
         act = self.act(body.instance)
-        if act is None or (isinstance(body, f.Filed) and act.verdict is not None):
+        if act is None or (body.kind == "filed" and act.verdict is not None):
             act = Act(body.instance)
             self.acts.append(act)
-        match body:
-            case f.Filed():
+        match body.kind:
+            case "filed":
                 act.filed_at, act.ref, act.ruling_by, act.looked_at = (
                     fact.at,
                     body.ref,
                     body.ruling_by,
                     fact.at,
                 )
-            case f.FilingRejected():
+            case "filing-rejected":
                 act.rejected = body.why or "rejected"
-            case f.Looked():
+            case "looked":
                 act.looked_at = fact.at
                 act.looks += 1
-            case f.Ruled():
+            case "ruled":
                 act.verdict, act.ruled_at = body.verdict, fact.at
 
-    def _round(self, fact: f.Fact, body: object) -> None:
+    def _round(self, fact: f.Fact, body: f.FactBody) -> None:
         number = getattr(body, "round", None)
         round_ = self.round(number) if number is not None else None
-        if isinstance(body, f.Replied) and round_ is not self.last:
+        if body.kind == "replied" and round_ is not self.last:
             if body.answer is not f.Answer.CANCEL:
                 return  # a newer offer has taken the place of the one that this answers
             round_ = self.last
         if round_ is None:
             return
-        if isinstance(body, f.SettlementRequested | f.Settled | f.SettlementRejected):
+        if body.kind in ("settlement-requested", "settled", "settlement-rejected"):
             self._settlement(fact, body, round_)
-        match body:
-            case f.Contacted():
+        match body.kind:
+            case "contacted":
                 round_.contacted_at, round_.via, round_.reply_by = fact.at, body.via, body.reply_by
                 if round_.offer.agreed and round_.answer is None:
                     round_.answer, round_.answered_at = f.Answer.ACCEPT, fact.at
-            case f.Unreached():
+            case "unreached":
                 round_.unreached = body.why
-            case f.Replied():
+            case "replied":
                 cancels = body.answer is f.Answer.CANCEL and round_.answer is not f.Answer.CANCEL
                 if (
                     cancels
@@ -295,11 +295,11 @@ class Snapshot:
                 if round_.answer is None or round_.silent or cancels:
                     round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False
                     round_.counter_ship_by, round_.counter_remedy = body.ship_by, body.remedy
-            case f.Silent() if round_.answer is None:  # an answer that came at the last moment counts
+            case "silent" if round_.answer is None:  # an answer that came at the last moment counts
                 round_.answer, round_.answered_at, round_.silent = body.means, fact.at, True
-            case f.Extended():
+            case "extended":
                 round_.extended_until = body.until
-            case f.ExtensionRejected():
+            case "extension-rejected":
                 round_.extension_failed = body.why or "rejected"
 
     def _settlement(
@@ -307,21 +307,21 @@ class Snapshot:
     ) -> None:
         before = round_.answer is f.Answer.CANCEL and body.effect and not f.of_cancel(body.effect)
         earlier = before and body.remedy == round_.offer.remedy  # what was accepted ends after the cancel
-        rejected = isinstance(body, f.SettlementRejected)
+        rejected = body.kind == "settlement-rejected"
         if round_.accepted or earlier:
             money = body.remedy.amount if body.remedy and body.remedy.kind is RemedyKind.REFUND else None
             round_.given, round_.refunded = not rejected, None if rejected else money
         if earlier:
             return
-        match body:
-            case f.SettlementRequested():
+        match body.kind:
+            case "settlement-requested":
                 round_.requested_at = fact.at
-            case f.Settled():
+            case "settled":
                 round_.settled_at = fact.at
-            case f.SettlementRejected(why=f.REFUSED) if round_.contacted_at is None:
+            case "settlement-rejected" if body.why == f.REFUSED and round_.contacted_at is None:
                 # a cancel in time for an offer that nobody has heard yet
                 round_.answer, round_.answered_at = None, None
-            case f.SettlementRejected():
+            case "settlement-rejected":
                 round_.rejected = body.why or "rejected"
                 round_.reviews += round_.requested_at is not None
                 round_.requested_at = None

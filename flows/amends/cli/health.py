@@ -11,6 +11,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -268,7 +269,7 @@ def _files(settings: Settings, file: Path) -> Iterator[Finding]:
 
 
 def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Finding]:
-    from amends.ledger import holds, tasks, views
+    from amends.ledger import holds, intake, tasks, views
 
     newest, bad_key, broken = ledger.do(_newest)
     if bad_key:
@@ -298,6 +299,11 @@ def _contents(settings: Settings, ledger: Ledger, now: datetime) -> Iterator[Fin
     for name in settings.shops:
         yield _swept(settings, name, ledger.do(views.last_sweeps, name, 1), now)
         yield from _promised(name, *ledger.do(_undated, name))
+        if unread := ledger.do(intake.unread, name):
+            some = "; ".join(f"{number}: {why}" for number, why in islice(unread.items(), 10))
+            what = f"{len(unread)} orders cannot be read, and are not watched until they can: {some}"
+            todo = "correct them in the platform's back office; each sweep asks for them again"
+            yield Finding("warning", f"shop {name}", what, todo)
     for hold in ledger.do(holds.current):
         yield Finding("warning", "holds", str(hold), "`amends release` when it is cleared")
     forgotten = ledger.do(views.forgotten)

@@ -110,12 +110,22 @@ class Receipt(_Value):
     due: AwareDatetime | None = None  # until when the other side decides
 
 
+class Unreadable(_Value):
+    """An order of a list that cannot be read: a field is missing, say. It is asked for by itself until it can be."""
+
+    order: str = Field(min_length=1)
+    why: str = Field(description="Names the field; holds no personal value.")
+
+
 class OrderPage(_Value):
     """A page of changed orders. `cursor` is stored with them in one transaction; `more` asks for the next page now."""
 
     orders: tuple[Order, ...]
     cursor: str
     more: bool = False
+    unreadable: tuple[Unreadable, ...] = Field(
+        default=(), description="Orders of this page that must not keep the others from being read."
+    )
 
 
 class Reply(_Value):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import bindparam, case, delete, select, update
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, State
@@ -18,6 +18,7 @@ from amends.ledger.database import Tx
 from amends.ledger.schema import cases, cursors, maybe_ticks, orders, ticks, versions
 
 _BATCH = 400
+_UNREAD = "unread:"
 _LOOKED = re.compile(r'"observed_at":"[^"]*",?')
 
 
@@ -58,19 +59,37 @@ def set_cursor(tx: Tx, shop: str, name: str, value: str, at: datetime) -> None:
     )
 
 
+def unread(tx: Tx, shop: str) -> dict[str, str]:
+    """Orders that a list named but that could not be read, each with why; the one longest not asked for comes first."""
+    theirs = cursors.c.name.startswith(_UNREAD, autoescape=True)
+    query = select(cursors.c.name, cursors.c.value).where(cursors.c.shop == shop, theirs)
+    rows = tx.execute(query.order_by(cursors.c.at, cursors.c.name))
+    return {row.name.removeprefix(_UNREAD): row.value for row in rows}
+
+
+def read_at_last(tx: Tx, shop: str, numbers: Iterable[str]) -> None:
+    """These orders need no longer be asked for: they were read, or the platform has them no more."""
+    names = [_UNREAD + number for number in numbers]
+    for start in range(0, len(names), _BATCH):
+        part = cursors.c.name.in_(names[start : start + _BATCH])
+        tx.execute(delete(cursors).where(cursors.c.shop == shop, part))
+
+
 def take(
     tx: Tx,
     shop: str,
     seen: Sequence[Seen],
     *,
     cursor_value: str | None = None,
+    unreadable: Mapping[str, str] | None = None,
     now: datetime,
     waking: bool = True,
 ) -> list[str]:
     """Store these orders and the cursor in one transaction; answers with the numbers that are new or changed.
 
     An order is replaced by one that the platform changed later, or that differs and was looked at later: lists lag
-    behind the orders themselves. A changed order wakes its open case.
+    behind the orders themselves. A changed order wakes its open case. `unreadable` are further orders, each with why
+    it cannot be read: they are kept beside the cursor, which goes on past them, until they are read by themselves.
     """
     rows: dict[str, dict[str, Any]] = {}
     for item in seen:
@@ -86,6 +105,8 @@ def take(
         changed += _store(tx, shop, part)
     if cursor_value is not None:
         set_cursor(tx, shop, "orders", cursor_value, now)
+    for number, why in (unreadable or {}).items():
+        set_cursor(tx, shop, _UNREAD + number, why, now)
     if waking:
         wake(tx, shop, changed, now)
     return changed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,8 +15,8 @@ from amends.cases import facts as f
 from amends.cases.durations import show_duration
 from amends.cases.lateness import judge
 from amends.cases.orders import Order
-from amends.errors import AuthFailed, NotAllowed, PlatformError, RiskControl
-from amends.hooks.requests import Reply, ReplyPage
+from amends.errors import AuthFailed, BadAnswer, NotAllowed, NotFound, PlatformError, RiskControl
+from amends.hooks.requests import OrderPage, Reply, ReplyPage
 from amends.ledger import Tx, holds, inbox, intake, views
 from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
@@ -27,6 +28,10 @@ M = TypeVar("M", bound=BaseModel)
 
 PAGES = 10_000
 """More pages than this in one go is a platform that never says that it is done."""
+AGAIN = 20
+"""Orders that could not be read, asked for once more in one go."""
+A_FEW = 3
+"""So many orders of a page may be odd without the page being so."""
 
 
 @dataclass(slots=True)
@@ -48,14 +53,19 @@ async def take_orders(shop: Shop) -> Found:
         found.opened = await open_due(shop)
         return found
     first = not await shop.ledger.run(intake.cursor, shop.name, "orders")
+    unread = await shop.ledger.run(intake.unread, shop.name)
     try:
+        await _look_again(shop, dict(islice(unread.items(), AGAIN)), found)
         for _ in range(PAGES):
             now = shop.clock.now()
             cursor = await shop.ledger.run(intake.cursor, shop.name, "orders")
             page = await _page(partial(shop.connector.changed_orders, cursor))
+            odd = _odd(page)
             seen = [judged(shop, order, now) for order in page.orders]
             crashpoint("before-intake")
-            changed = await store(shop, seen, cursor_value=page.cursor, now=now)
+            changed = await store(shop, seen, cursor_value=page.cursor, unreadable=odd, now=now)
+            if late := unread.keys() & {item.order.number for item in seen}:
+                await shop.ledger.run(intake.read_at_last, shop.name, late)
             found.orders += len(seen)
             found.changed += len(changed)
             if not page.more:
@@ -64,8 +74,50 @@ async def take_orders(shop: Shop) -> Found:
             found.problem = f"the platform still says `more` after {PAGES} pages"
     except PlatformError as error:
         await _trouble(shop, error, found)
+    if unread := await shop.ledger.run(intake.unread, shop.name):
+        shop.problems.append(f"{shop.name}: {say_unread(unread)}")
     found.opened = await open_due(shop, first=first)
     return found
+
+
+def say_unread(unread: Mapping[str, str]) -> str:
+    """One line about the orders that cannot be read."""
+    some = "; ".join(f"{number}: {why}" for number, why in islice(unread.items(), A_FEW))
+    more = f"; and {len(unread) - A_FEW} more" if len(unread) > A_FEW else ""
+    return f"{len(unread)} order(s) cannot be read, and are not watched until they can: {some}{more}"
+
+
+def _odd(page: OrderPage) -> dict[str, str]:
+    """The orders of a page that cannot be read, each with why. Where that is all of them, the page is at fault."""
+    odd = {item.order: item.why for item in page.unreadable}
+    if len(odd) > A_FEW and not page.orders:
+        why = next(iter(odd.values()))
+        raise BadAnswer(f"none of the {len(odd)} orders of a page can be read; the first: {why}")
+    return odd
+
+
+async def _look_again(shop: Shop, unread: Mapping[str, str], found: Found) -> None:
+    """Ask by themselves for orders that could not be read with their page."""
+    if shop.connector_spec.operation("order").how != "api":
+        return
+    for number, known in unread.items():
+        now = shop.clock.now()
+        try:
+            order = await _own_faults(partial(shop.connector.order, number))
+        except (AuthFailed, NotAllowed, RiskControl):
+            raise
+        except PlatformError as error:
+            why = str(error)
+            if isinstance(error, NotFound) and why == known:  # said twice: not some gateway's passing word
+                await shop.ledger.run(intake.read_at_last, shop.name, [number])
+                continue
+            await store(shop, [], unreadable={number: why}, now=now)
+            if not isinstance(error, (BadAnswer, NotFound)):
+                return  # none of the order's own: the pages meet it too, or it has passed by the next sweep
+        else:
+            found.changed += len(await store(shop, [judged(shop, order, now)], now=now))
+            found.orders += 1
+            await shop.ledger.run(intake.read_at_last, shop.name, [number])
 
 
 async def store(shop: Shop, seen: list[intake.Seen], **more: Any) -> list[str]:
@@ -190,8 +242,12 @@ async def _read_replies(
 
 async def _page(read: Callable[[], Awaitable[P]]) -> P:
     """What a list answers. A connector's own fault is trouble like any other: the cases that are due go on."""
+    return await _own_faults(partial(patiently, read))
+
+
+async def _own_faults(read: Callable[[], Awaitable[P]]) -> P:
     try:
-        return await patiently(read)
+        return await read()
     except PlatformError:
         raise
     except Exception as error:

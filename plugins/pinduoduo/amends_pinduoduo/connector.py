@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from amends import (
     AfterSales,
     AnyRequest,
+    BadAnswer,
     Context,
     Event,
     Extension,
@@ -27,6 +28,7 @@ from amends import (
     Ruling,
     Tracking,
     Unavailable,
+    Unreadable,
     Unsupported,
 )
 from amends_pinduoduo import notes
@@ -69,7 +71,7 @@ class Pinduoduo:
             else:
                 rows[number] = row
 
-        async def read(number: str) -> Order | None:
+        async def read(number: str) -> Order | Unreadable | None:
             try:
                 row = rows[number] if is_whole(rows[number]) else await self._detail(number)
                 return await self._order(row, seen.get(number))
@@ -80,10 +82,15 @@ class Pinduoduo:
                     raise Unavailable(f"pinduoduo: order {number} is listed but cannot be read yet") from None
                 log.warning("pinduoduo: order %s was listed but the platform no longer shows it", number)
                 return None
+            except BadAnswer as error:
+                if "field" not in error.context:
+                    raise  # an answer that is none, not an order that is odd
+                return Unreadable(order=number, why=str(error))
 
-        orders = await _together(read, rows)
+        found_orders = await _together(read, rows)
         return OrderPage(
-            orders=tuple(order for order in orders if order is not None),
+            orders=tuple(order for order in found_orders if isinstance(order, Order)),
+            unreadable=tuple(order for order in found_orders if isinstance(order, Unreadable)),
             cursor=found.place.dump(),
             more=found.more,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from amends import (
     Ruling,
     Tracking,
     Unsupported,
+    read_each,
 )
 from amends.testing.webhooks import verify
 
@@ -48,7 +50,12 @@ class SandboxConnector:
         self.http = Http(context.client(base_url=config.url.rstrip("/"), headers=headers), who="sandbox")
 
     async def changed_orders(self, cursor: str) -> OrderPage:
-        return _read(OrderPage, await self._get("/orders", cursor=cursor))
+        found = await self._get("/orders", cursor=cursor)
+        if not isinstance(found, dict) or not isinstance(found.get("orders"), list):
+            raise BadAnswer("sandbox: the answer lacks 'orders'")
+        orders, unreadable = read_each(found["orders"], partial(_read, Order), "number")
+        page = _read(OrderPage, found | {"orders": ()})
+        return page.model_copy(update={"orders": orders, "unreadable": unreadable})
 
     async def order(self, number: str) -> Order:
         return _read(Order, await self._get(f"/orders/{quote(number, safe='')}"))

@@ -27,6 +27,7 @@ from amends import (
     ReplyPage,
     Ruling,
     Tracking,
+    Unreadable,
     Unsupported,
 )
 from amends_shopify import webhooks
@@ -70,10 +71,23 @@ class Shopify:
             **self._parts,
         }
         page = read(WirePage, await self._admin.run("ChangedOrders", asked), what="orders").orders
-        orders = tuple([await self._whole(node) for node in page.nodes])
-        if page.pageInfo.next:
-            return OrderPage(orders=orders, cursor=_cursor(since, until, page.pageInfo.next), more=True)
-        return OrderPage(orders=orders, cursor=_cursor(until, None, None))
+        orders: list[Order] = []
+        unreadable: list[Unreadable] = []
+        for row in page.nodes:
+            name = str(row.get("name") or "")
+            try:
+                orders.append(await self._whole(read(OrderNode, row, what=f"order {name}")))
+            except BadAnswer as error:
+                if not name or "field" not in error.context:
+                    raise  # an answer that is none, not an order that is odd
+                unreadable.append(Unreadable(order=name, why=str(error)))
+        after = page.pageInfo.next
+        return OrderPage(
+            orders=tuple(orders),
+            unreadable=tuple(unreadable),
+            cursor=_cursor(since, until, after) if after else _cursor(until, None, None),
+            more=after is not None,
+        )
 
     async def order(self, number: str) -> Order:
         return await self._whole(await self._node(number))

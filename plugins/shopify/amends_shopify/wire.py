@@ -45,7 +45,7 @@ class Amount(BaseModel):
         try:
             return Money.of(self.amount, self.currencyCode)
         except ValueError as error:
-            raise BadAnswer(f"shopify: an amount cannot be read: {error}") from error
+            raise BadAnswer(f"shopify: an amount cannot be read: {error}", field="amount") from error
 
 
 class Currency(BaseModel):
@@ -173,7 +173,7 @@ class OrderNode(BaseModel):
 
 
 class OrderPage(BaseModel):
-    orders: Page[OrderNode]
+    orders: Page[dict[str, Any]]  # each an `OrderNode`, read by itself
 
 
 class OrderList(BaseModel):
@@ -274,4 +274,4 @@ def read(model: type[_M], data: Any, *, what: str) -> _M:
             for problem in error.errors(include_input=False, include_url=False)[:5]
         )
     # Outside the handler: pydantic's error shows the values and must not hang on ours as its context.
-    raise BadAnswer(f"shopify: {what}: {lacking}")
+    raise BadAnswer(f"shopify: {what}: {lacking}", field=lacking)

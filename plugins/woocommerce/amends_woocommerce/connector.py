@@ -27,6 +27,7 @@ from amends import (
     Tracking,
     Unsupported,
     Window,
+    read_each,
 )
 from amends_woocommerce import notes, remedies
 from amends_woocommerce.api import Api
@@ -53,11 +54,12 @@ class WooCommerce:
         if not window.page and pages > 1:
             page = pages
             rows, _ = await self._page(window, page)
-        orders = sorted(
-            (self._order(row) for row in rows), key=lambda order: order.updated_at or order.placed_at
-        )
+        orders, unreadable = read_each(rows, self._order, "id")
         return OrderPage(
-            orders=tuple(orders), cursor=str(window.after(page, self.config.overlap)), more=page > 1
+            orders=tuple(sorted(orders, key=lambda order: order.updated_at or order.placed_at)),
+            unreadable=unreadable,
+            cursor=str(window.after(page, self.config.overlap)),
+            more=page > 1,
         )
 
     async def _page(self, window: Window, page: int) -> tuple[list[object], int]:

@@ -19,9 +19,10 @@ from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
 from amends.cases.orders import Order, OrderStatus
 from amends.clock import FixedClock
+from amends.errors import BadAnswer
 from amends.hooks.protocols import CaseView, PolicyContext
 from amends.hooks.registry import Registry
-from amends.hooks.requests import AnyRequest, OrderPage, Receipt, Reply, ReplyPage, Ruling
+from amends.hooks.requests import AnyRequest, OrderPage, Receipt, Reply, ReplyPage, Ruling, Unreadable
 from amends.hooks.specs import Operation
 from amends.ledger import Ledger, Tx, Vault, chain, effects, holds, tasks, views
 from amends.ledger.effects import Effect, EffectState
@@ -77,6 +78,7 @@ class Platform:
         self.rulings: dict[str, Ruling] = {}
         self.meanwhile: Callable[[AnyRequest], None] = lambda request: None
         self.behind = timedelta()  # how old the order's own page is
+        self.odd: dict[str, str] = {}  # orders that cannot be read, and why
         self.closed = False
 
     def show(self, number: str = "A-1", **changes: Any) -> Order:
@@ -121,12 +123,18 @@ class Platform:
             o for o in self.orders.values() if since is None or o.updated_at is None or o.updated_at >= since
         ]
         return OrderPage(
-            orders=tuple(o.model_copy(update={"observed_at": now}) for o in found), cursor=now.isoformat()
+            orders=tuple(
+                o.model_copy(update={"observed_at": now}) for o in found if o.number not in self.odd
+            ),
+            unreadable=tuple(Unreadable(order=n, why=why) for n, why in self.odd.items()),
+            cursor=now.isoformat(),
         )
 
     async def order(self, number: str) -> Order:
         self.looks.append(number)
         self._read("order")
+        if number in self.odd:
+            raise BadAnswer(self.odd[number])
         self._read(f"order {number}")
         return self.orders[number].model_copy(update={"observed_at": self.clock.now() - self.behind})
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from amends.cases.orders import Order
 from amends.errors import BadAnswer, PlatformError
+from amends.hooks.requests import OrderPage
 from amends.testing.contracts import samples
 from amends.testing.contracts.bench import Bench, Contract, check, expect
 from amends.testing.contracts.fakes import FakePlatform
@@ -81,6 +82,40 @@ class ToleranceChecks(Contract):
                         expect(False, f"{name} without {field!r} goes on as if nothing were missing")
                     bench.wire.clear()
 
+    @check
+    async def test_one_odd_order_does_not_hold_up_the_others(self) -> None:
+        """Where one order of a page cannot be read, the others arrive, and `unreadable` names it and why."""
+        self.needs_http()
+        if not self.reads("changed_orders"):
+            return
+        async with self.bench() as bench:
+            (_, read), *_ = self.readings(bench)
+            whole = {order.number for order in orders_of(await read(bench.connect()))}
+            present = {path[-1] for path in await self.paths(bench, read)}
+            tried = 0
+            for field in bench.platform.required:
+                if field not in present:
+                    continue
+                odd = OneOdd(field, sorted(whole)[0])
+                bench.wire.after = lambda request, response, acted, odd=odd: change_json(response, odd)
+                page = await _page_with_orders(bench.connect())
+                bench.wire.clear()
+                if not odd.changed:
+                    continue  # not a field of the order itself
+                tried += 1
+                found, named = {order.number for order in page.orders}, page.unreadable
+                expect(
+                    found == whole - {odd.order},
+                    f"{field!r} is missing in one order: the others do not arrive",
+                )
+                expect([one.order for one in named] == [odd.order], f"{field!r}: `unreadable` names {named}")
+                expect(
+                    field in named[0].why, f"{field!r}: `unreadable` does not say which field: {named[0].why}"
+                )
+            expect(
+                tried > 0, "no field that the fake lists as `required` stands in an order beside its number"
+            )
+
     async def without(self, how: str, change: Callable[[Path], Callable[[Any], Any]]) -> None:
         self.needs_http()
         async with self.bench() as bench:
@@ -118,7 +153,7 @@ class ToleranceChecks(Contract):
         order, now = bench.late_order(), bench.clock.now()
         bench.put(samples.travelling(bench.platform.number(2), now=now, currency=bench.platform.currency))
         if self.reads("changed_orders"):
-            yield "changed_orders", _first_page_with_orders
+            yield "changed_orders", _readable_page
         if self.reads("order"):
             yield "order", lambda made: made.order(order.number)
 
@@ -136,13 +171,41 @@ class ToleranceChecks(Contract):
         return list(found)
 
 
-async def _first_page_with_orders(made: Any) -> Any:
-    page = await made.changed_orders("")
+async def _page_with_orders(made: Any) -> OrderPage:
+    page: OrderPage = await made.changed_orders("")
     for _ in range(4000):
-        if page.orders or not page.more:
+        if page.orders or page.unreadable or not page.more:
             break
         page = await made.changed_orders(page.cursor)
     return page
+
+
+async def _readable_page(made: Any) -> OrderPage:
+    """The same; what it cannot read is raised, as for a single order."""
+    page = await _page_with_orders(made)
+    if page.unreadable:
+        raise BadAnswer("; ".join(one.why for one in page.unreadable))
+    return page
+
+
+class OneOdd:
+    """Leaves a field (not its number) out of one order, wherever an answer shows it; `changed` once it has."""
+
+    def __init__(self, field: str, order: str) -> None:
+        self.field, self.order, self.changed = field, order, False
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        if str(value.get(self.field)) == self.order:
+            return value
+        if any(str(inner) == self.order for inner in value.values()):
+            less = _drop_named(value, self.field)
+            self.changed = self.changed or less != value
+            return less
+        return {name: self(inner) for name, inner in value.items()}
 
 
 def orders_of(value: Any) -> list[Order]:
