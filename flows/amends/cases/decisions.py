@@ -98,14 +98,17 @@ class _By(Instances):
         remedy = last.remedy_due(order)
         if last.requested_at is not None and last.owes_remedy(order):
             return self.watch(None, f"{remedy}: asked for, the platform reviews it")
-        go = self.step(f.Step.SETTLE, f"accepted: give {remedy}" if remedy else "accepted: move the deadline")
-        limit = self.playbook.approve.remedy_over
-        if last.answer is f.Answer.CANCEL and over(remedy.amount if remedy else None, limit):
-            what = approval_name(f.Step.SETTLE, last.number)
-            return self.ask_or(
-                what, remedy.amount if remedy else None, go, lambda: self._refund_refused(last)
+        why = f"accepted: give {remedy}" if remedy else "accepted: move the deadline"
+        if last.answer is f.Answer.CANCEL and remedy is not None:
+            late = self.now.cancelled_too_late
+            go = self.step(
+                f.Step.SETTLE, f"cancelled after the goods had left: give {remedy}" if late else why
             )
-        return go
+            if late or over(remedy.amount, self.playbook.approve.remedy_over):
+                what = approval_name(f.Step.SETTLE, last.number)
+                return self.ask_or(what, remedy.amount, go, lambda: self._refund_refused(last))
+            return go
+        return self.step(f.Step.SETTLE, why)
 
     def _refund_refused(self, last: Round) -> Next:
         remedy = last.remedy_due(self.case.order) if self.case.order is not None else None

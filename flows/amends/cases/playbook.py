@@ -61,7 +61,8 @@ class Approvals(_Table):
     arbitration: bool = True
     legal: bool = True
     remedy_over: Money | None = Field(
-        default=None, description="Remedies above this amount; absent: none needs it."
+        default=None,
+        description="Remedies above this amount; absent: only the money of an order cancelled after its goods left.",
     )
     two_people_over: Money | None = Field(default=None, description="Above this amount two different people.")
     within: Duration = Field(default=timedelta(hours=24), description="How long a list stays valid.")

@@ -94,6 +94,14 @@ class Now:
         return last is not None and order is not None and (last.owes_remedy(order) or self.needs_extension)
 
     @property
+    def cancelled_too_late(self) -> bool:
+        """Goods had left when we heard that the customer cancels: whether the money goes back too is a person's to decide."""
+        last = self.last
+        if last is None or last.answer is not f.Answer.CANCEL or last.answered_at is None:
+            return False
+        return self.shipped is not None and self.shipped <= last.answered_at
+
+    @property
     def promise_kept_so_far(self) -> bool:
         last = self.last
         if last is None or not last.accepted:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from amends.cases import facts as f
+from amends.cases.moves import over
 from amends.cases.snapshot import Round
 from amends.cases.stages import look
 from amends.hooks.requests import Extension, Grant
@@ -37,6 +38,7 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
         raise AssertionError(f"case {turn.claim.id} has nothing to settle")
     plan = work.Plan(turn.claim)
     terms = shop.terms(turn.claim.playbook)
+    now = look(case, turn.now, terms)
     remedy = last.remedy_due(order)
     if remedy is not None and last.owes_remedy(order) and last.requested_at is None:
         kind = f"grant:{remedy.kind.value}"
@@ -61,14 +63,13 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
                 detail=_detail(last) if cancelled else "",
             )
         )  # fmt: skip
-        limit = terms.playbook.approve.remedy_over
-        if cancelled and remedy.amount is not None and limit is not None:
-            if remedy.amount.currency != limit.currency or remedy.amount > limit:
-                plan.yes = work.Yes(f"{f.Step.SETTLE.value}:{last.number}", case.version, remedy.amount)
+        above = over(remedy.amount, terms.playbook.approve.remedy_over)
+        if cancelled and (above or now.cancelled_too_late):
+            plan.yes = work.Yes(f"{f.Step.SETTLE.value}:{last.number}", case.version, remedy.amount)
         if not cancelled and remedy.amount is not None:  # held since the offer, unless silence gave it back
             scopes = shop.scopes(order.number, order.customer, remedy.amount.currency)
             plan.share = budgets.Share(turn.claim.id, last.number, remedy.amount, scopes)
-    if look(case, turn.now, terms).needs_extension and last.offer.new_ship_by is not None:
+    if now.needs_extension and last.offer.new_ship_by is not None:
         extension = Extension(
             key="",
             order=order.number,

@@ -11,8 +11,17 @@ from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, Afte
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
-from amends.cases.orders import AfterSales, Personal
-from amends.errors import AuthFailed, LedgerError, NotFound, PlatformError, Rejected, TimedOut, Unreachable
+from amends.cases.orders import AfterSales, OrderStatus, Personal
+from amends.errors import (
+    AuthFailed,
+    LedgerError,
+    NotFound,
+    PlatformError,
+    Rejected,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
 from amends.hooks.specs import Operation
 from amends.ledger import approvals, budgets, quotas
 from amends.ledger.effects import EffectState
@@ -86,6 +95,38 @@ async def test_after_a_release_the_refund_is_tried_again() -> None:
         await shop.sweep(MINUTE)
         shop.do(people.release, by="wang", now=shop.clock.now(), case=shop.case().id)
         await shop.sweep(MINUTE)
+        assert paid_back(shop) == ["refund 200.00 CNY"]
+        shop.check()
+
+
+@pytest.mark.parametrize("yes", [True, False])
+async def test_the_money_of_goods_that_had_left_is_a_persons_to_give(yes: bool) -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.platform.show(status=OrderStatus.SHIPPED, shipped_at=NOW + MINUTE, picked_up_at=NOW + MINUTE)
+        shop.platform.say(f.Answer.CANCEL, at=NOW + HOUR)
+        await shop.sweep(HOUR)
+        assert paid_back(shop) == [] and "cancelled after the goods had left" in shop.case().why
+        (listing,) = shop.do(approvals.listing, open_only=True)
+        assert str(listing.items[0].amount) == "200.00 CNY"
+        shop.do(people.approve, listing.id, by="lin", now=shop.clock.now(), yes=yes)
+        await shop.sweep(MINUTE)
+        await shop.sweep(HOUR)
+        assert paid_back(shop) == (["refund 200.00 CNY"] if yes else [])
+        assert shop.case().outcome is not None
+        shop.check()
+
+
+async def test_goods_that_leave_after_the_cancel_change_nothing() -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.platform.say(f.Answer.CANCEL)
+        shop.platform.script["grant"] = [Throttled("later", retry_after=600)]
+        await shop.sweep(MINUTE)
+        assert paid_back(shop) == []
+        gone = NOW + HOUR
+        shop.platform.show(status=OrderStatus.SHIPPED, shipped_at=gone, picked_up_at=gone)
+        await shop.sweep(2 * HOUR)
         assert paid_back(shop) == ["refund 200.00 CNY"]
         shop.check()
 
