@@ -6,6 +6,8 @@ cross process borders unharmed.
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 
@@ -204,3 +206,12 @@ class Unsupported(PlatformError):
 
     code = "unsupported"
     sure_not_done = True
+
+
+def place(error: BaseException) -> str:
+    """Where an error was raised: `in amends/steps/acts.py, line 40`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "of unknown origin"
+    last = frames[-1]
+    return f"in {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}"

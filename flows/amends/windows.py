@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from amends.cases.durations import Duration
 from amends.cases.orders import Order
-from amends.errors import BadAnswer, InputError
+from amends.errors import BadAnswer, InputError, place
 from amends.hooks.requests import Unreadable
 
 
@@ -98,20 +98,33 @@ def read_each(
     orders: list[Order] = []
     unreadable: list[Unreadable] = []
     for row in rows:
-        of = str(row.get(number) or "") if isinstance(row, Mapping) else ""
+        of = _whole(row.get(number)) if isinstance(row, Mapping) else ""
         try:
             orders.append(read(row))
+            continue
         except BadAnswer as error:
             if not of:
                 raise
-            unreadable.append(Unreadable(order=of, why=str(error)))
-        except ValidationError as error:  # pydantic's own words show values, and they may be personal
-            fields = (
-                ".".join(map(str, one["loc"])) or one["type"] for one in error.errors(include_input=False)
-            )
-            why = f"order {of}: what it says cannot be: {', '.join(dict.fromkeys(fields))}"
-            unreadable.append(Unreadable(order=of or "?", why=why))
+            why = _whole(error)
+        except ValidationError as error:
+            why = f"what it says cannot be: {fields_of(error)}"
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            why = f"{type(error).__name__} {place(error)}"
+        if not of:
+            raise BadAnswer(f"an order without the field {number}: {why}")
+        unreadable.append(Unreadable(order=of, why=why))
     return tuple(orders), tuple(unreadable)
+
+
+def fields_of(error: ValidationError) -> str:
+    """The fields that pydantic complains of. Its own words show values, and they may be personal."""
+    found = (".".join(map(str, one["loc"])) or one["type"] for one in error.errors(include_input=False))
+    return ", ".join(dict.fromkeys(found))
+
+
+def _whole(value: object) -> str:
+    """As text, without halves of characters, which neither pydantic nor a database takes."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _time(text: str) -> datetime:

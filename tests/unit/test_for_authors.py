@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import InvalidOperation
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import ValidationError
 
-from amends import Address, Polling, Window, clock_off, text_with
-from amends.errors import InputError
+from amends import Address, Order, Polling, Window, clock_off, read_each, text_with
+from amends.errors import BadAnswer, InputError
 
 NOW = datetime(2026, 3, 10, 8, 0, 0, 500_000, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -42,6 +43,40 @@ def test_windows_follow_each_other_without_a_gap() -> None:
 def test_another_connectors_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InputError, match="not a cursor"):
         Window.of(cursor, Config(), NOW)
+
+
+def read(row: dict[str, Any]) -> Order:
+    if row.get("bug"):
+        raise row["bug"]
+    return Order.model_validate({"observed_at": NOW, "placed_at": NOW, **row})
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        ({"amount": "Visible Name"}, "what it says cannot be: amount"),
+        ({"bug": BadAnswer("order 2: the field total is missing")}, "order 2: the field total is missing"),
+        ({"bug": BadAnswer("half \ud83d")}, "half ?"),
+        ({"bug": ValueError("Visible Name")}, "ValueError in "),
+        ({"bug": InvalidOperation("Visible Name")}, "InvalidOperation in "),
+        ({"bug": OverflowError("Visible Name")}, "OverflowError in "),
+        ({"bug": KeyError("Visible Name")}, "KeyError in "),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named_and_the_others_are_read(odd: dict[str, Any], says: str) -> None:
+    rows = [{"number": "1", "amount": "1.00 EUR"}, {"number": "2", "amount": "1.00 EUR"} | odd]
+    orders, unreadable = read_each([*rows, {"number": "3", "amount": "1.00 EUR"}], read, "number")
+    assert [order.number for order in orders] == ["1", "3"]
+    assert [one.order for one in unreadable] == ["2"]
+    assert unreadable[0].why.startswith(says) and "Visible" not in unreadable[0].why
+
+
+@pytest.mark.parametrize(
+    "row", [{"number": None, "amount": "1.00 EUR"}, {"number": ""}, {}, {"bug": KeyError("x")}]
+)
+def test_a_row_without_a_number_is_the_pages_trouble(row: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswer, match="number"):
+        read_each([row], read, "number")
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ class _By(Instances):
             )
             if late or over(remedy.amount, self.playbook.approve.remedy_over):
                 what = approval_name(f.Step.SETTLE, last.number)
+                said = self.case.approvals.get(what)
+                if said is not None and said.state == "refused" and said.amount == remedy.amount:
+                    return self._refund_refused(last)  # a parcel that moves on makes no other question of it
                 return self.ask_or(what, remedy.amount, go, lambda: self._refund_refused(last))
             return go
         return self.step(f.Step.SETTLE, why)

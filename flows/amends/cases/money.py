@@ -64,9 +64,11 @@ class Money(BaseModel):
         """Exact from a decimal in major units; raises `ValueError` for floats, NaN and too many decimal places."""
         if isinstance(amount, float):
             raise ValueError("a float is not exact: give the amount as text or Decimal")
+        if not isinstance(currency, str):  # what a platform says may be anything
+            raise ValueError("a currency is a code such as CNY, USD or EUR")
         try:
             value = Decimal(amount)
-        except InvalidOperation:
+        except (InvalidOperation, TypeError, ValueError):
             raise ValueError(f"{amount!r} is not a decimal amount") from None
         if not value.is_finite():
             raise ValueError(f"{amount!r} is not a finite amount")

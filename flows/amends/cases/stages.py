@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, State, judge, shipped_at
+from amends.cases.orders import OrderStatus
 from amends.cases.playbook import Playbook
 from amends.cases.rules import RuleBook
 from amends.cases.snapshot import Act, Round, Snapshot
@@ -96,10 +97,15 @@ class Now:
     @property
     def cancelled_too_late(self) -> bool:
         """Goods had left when we heard that the customer cancels: whether the money goes back too is a person's to decide."""
-        last = self.last
-        if last is None or last.answer is not f.Answer.CANCEL or last.answered_at is None:
+        last, order = self.last, self.case.order
+        if last is None or order is None or last.answer is not f.Answer.CANCEL or last.answered_at is None:
             return False
-        return self.shipped is not None and self.shipped <= last.answered_at
+        if self.shipped is None and order.delivered_at is None and order.status is not OrderStatus.RECEIVED:
+            return False
+        left = order.picked_up_at or order.shipped_at or order.delivered_at
+        return (
+            left is None or left <= last.answered_at
+        )  # where nobody says when they left, a person finds out
 
     @property
     def promise_kept_so_far(self) -> bool:

@@ -15,10 +15,10 @@ from amends.cases.lateness import Lateness, State
 from amends.cases.orders import Order
 from amends.ledger import chain
 from amends.ledger.database import Tx
-from amends.ledger.schema import cases, cursors, maybe_ticks, orders, ticks, versions
+from amends.ledger.schema import cases, cursors, maybe_ticks, moment, orders, ticks, versions
 
 _BATCH = 400
-_UNREAD = "unread:"
+_UNREAD, _BEGAN = "unread:", "began"
 _LOOKED = re.compile(r'"observed_at":"[^"]*",?')
 
 
@@ -59,6 +59,12 @@ def set_cursor(tx: Tx, shop: str, name: str, value: str, at: datetime) -> None:
     )
 
 
+def began(tx: Tx, shop: str) -> datetime | None:
+    """When the first page of this shop was read; None before, and where an older amends read it."""
+    at = cursor(tx, shop, _BEGAN)
+    return moment(int(at)) if at else None
+
+
 def unread(tx: Tx, shop: str) -> dict[str, str]:
     """Orders that a list named but that could not be read, each with why; the one longest not asked for comes first."""
     theirs = cursors.c.name.startswith(_UNREAD, autoescape=True)
@@ -82,6 +88,7 @@ def take(
     *,
     cursor_value: str | None = None,
     unreadable: Mapping[str, str] | None = None,
+    began: bool = False,
     now: datetime,
     waking: bool = True,
 ) -> list[str]:
@@ -90,6 +97,7 @@ def take(
     An order is replaced by one that the platform changed later, or that differs and was looked at later: lists lag
     behind the orders themselves. A changed order wakes its open case. `unreadable` are further orders, each with why
     it cannot be read: they are kept beside the cursor, which goes on past them, until they are read by themselves.
+    `began`: this is the first page that this ledger has of the shop.
     """
     rows: dict[str, dict[str, Any]] = {}
     for item in seen:
@@ -105,6 +113,8 @@ def take(
         changed += _store(tx, shop, part)
     if cursor_value is not None:
         set_cursor(tx, shop, "orders", cursor_value, now)
+        if began:
+            set_cursor(tx, shop, _BEGAN, str(ticks(now)), now)
     for number, why in (unreadable or {}).items():
         set_cursor(tx, shop, _UNREAD + number, why, now)
     if waking:

@@ -16,11 +16,11 @@ from amends.cases.durations import show_duration
 from amends.cases.lateness import judge
 from amends.cases.orders import Order
 from amends.errors import AuthFailed, BadAnswer, NotAllowed, NotFound, PlatformError, RiskControl
-from amends.hooks.requests import OrderPage, Reply, ReplyPage
+from amends.hooks.requests import Reply, ReplyPage
 from amends.ledger import Tx, holds, inbox, intake, views
 from amends.ledger.crash import crashpoint
 from amends.steps.acts import hold_shop
-from amends.steps.reading import patiently
+from amends.steps.reading import own_faults, patiently
 from amends.steps.shop import Shop
 
 P = TypeVar("P")
@@ -29,9 +29,9 @@ M = TypeVar("M", bound=BaseModel)
 PAGES = 10_000
 """More pages than this in one go is a platform that never says that it is done."""
 AGAIN = 20
-"""Orders that could not be read, asked for once more in one go."""
+"""Orders that cannot be read now either, after which the rest waits for the next sweep."""
 A_FEW = 3
-"""So many orders of a page may be odd without the page being so."""
+"""Orders of which a line tells why they cannot be read."""
 
 
 @dataclass(slots=True)
@@ -52,20 +52,23 @@ async def take_orders(shop: Shop) -> Found:
         shop.problems.append(f"{shop.name} is held: {found.problem}")
         found.opened = await open_due(shop)
         return found
-    first = not await shop.ledger.run(intake.cursor, shop.name, "orders")
     unread = await shop.ledger.run(intake.unread, shop.name)
     try:
-        await _look_again(shop, dict(islice(unread.items(), AGAIN)), found)
+        if shop.connector_spec.operation("order").how == "api":
+            await _look_again(shop, unread, found)
         for _ in range(PAGES):
             now = shop.clock.now()
             cursor = await shop.ledger.run(intake.cursor, shop.name, "orders")
             page = await _page(partial(shop.connector.changed_orders, cursor))
-            odd = _odd(page)
+            odd = {item.order: item.why for item in page.unreadable}
+            unread |= odd
             seen = [judged(shop, order, now) for order in page.orders]
             crashpoint("before-intake")
-            changed = await store(shop, seen, cursor_value=page.cursor, unreadable=odd, now=now)
-            if late := unread.keys() & {item.order.number for item in seen}:
-                await shop.ledger.run(intake.read_at_last, shop.name, late)
+            changed = await store(
+                shop, seen, cursor_value=page.cursor, unreadable=odd, began=not cursor, now=now
+            )
+            if at_last := (unread.keys() - odd.keys()) & {item.order.number for item in seen}:
+                await shop.ledger.run(intake.read_at_last, shop.name, at_last)
             found.orders += len(seen)
             found.changed += len(changed)
             if not page.more:
@@ -76,7 +79,7 @@ async def take_orders(shop: Shop) -> Found:
         await _trouble(shop, error, found)
     if unread := await shop.ledger.run(intake.unread, shop.name):
         shop.problems.append(f"{shop.name}: {say_unread(unread)}")
-    found.opened = await open_due(shop, first=first)
+    found.opened = await open_due(shop)
     return found
 
 
@@ -87,33 +90,23 @@ def say_unread(unread: Mapping[str, str]) -> str:
     return f"{len(unread)} order(s) cannot be read, and are not watched until they can: {some}{more}"
 
 
-def _odd(page: OrderPage) -> dict[str, str]:
-    """The orders of a page that cannot be read, each with why. Where that is all of them, the page is at fault."""
-    odd = {item.order: item.why for item in page.unreadable}
-    if len(odd) > A_FEW and not page.orders:
-        why = next(iter(odd.values()))
-        raise BadAnswer(f"none of the {len(odd)} orders of a page can be read; the first: {why}")
-    return odd
-
-
 async def _look_again(shop: Shop, unread: Mapping[str, str], found: Found) -> None:
-    """Ask by themselves for orders that could not be read with their page."""
-    if shop.connector_spec.operation("order").how != "api":
-        return
+    """Ask by themselves for orders that could not be read with their page, until some cannot be read now either."""
+    failed = 0
     for number, known in unread.items():
         now = shop.clock.now()
         try:
-            order = await _own_faults(partial(shop.connector.order, number))
-        except (AuthFailed, NotAllowed, RiskControl):
-            raise
+            order = await own_faults("the connector", partial(shop.connector.order, number))
         except PlatformError as error:
-            why = str(error)
+            why, failed = str(error), failed + 1
             if isinstance(error, NotFound) and why == known:  # said twice: not some gateway's passing word
                 await shop.ledger.run(intake.read_at_last, shop.name, [number])
                 continue
             await store(shop, [], unreadable={number: why}, now=now)
-            if not isinstance(error, (BadAnswer, NotFound)):
-                return  # none of the order's own: the pages meet it too, or it has passed by the next sweep
+            if isinstance(error, (AuthFailed, RiskControl)):
+                raise
+            if failed == AGAIN or (error.retryable and not isinstance(error, BadAnswer)):
+                return  # none of this order's own: the pages meet it too, or it has passed by the next sweep
         else:
             found.changed += len(await store(shop, [judged(shop, order, now)], now=now))
             found.orders += 1
@@ -126,6 +119,7 @@ async def store(shop: Shop, seen: list[intake.Seen], **more: Any) -> list[str]:
         return await shop.ledger.run(intake.take, shop.name, seen, **more)
     except ValueError:
         seen[:] = [replace(item, order=whole(item.order)) for item in seen]
+        more["unreadable"] = _mended(more.get("unreadable"))
         return await shop.ledger.run(intake.take, shop.name, seen, **more)
 
 
@@ -153,14 +147,16 @@ def _mended(value: Any) -> Any:
     return value
 
 
-async def open_due(shop: Shop, *, first: bool = False) -> int:
+async def open_due(shop: Shop) -> int:
     """Judge watched orders whose time has come; open cases for those that are late or at risk."""
     opened = 0
+    began = await shop.ledger.run(intake.began, shop.name)
+    old = began - shop.playbook.backfill if began is not None else None
     while True:
         now = shop.clock.now()
         due = await shop.ledger.run(intake.due_orders, shop.name, now)
         seen = [judged(shop, order, now) for order in due]
-        openings = [_opening(shop, item, now, first=first) for item in seen if item.lateness.state.needs_case]
+        openings = [_opening(shop, item, now, old) for item in seen if item.lateness.state.needs_case]
         opened += await shop.ledger.run(_open, shop, seen, openings, now)
         if len(due) < 500:
             return opened
@@ -189,10 +185,11 @@ def judged(shop: Shop, order: Order, now: datetime) -> intake.Seen:
     return intake.Seen(order, lateness)
 
 
-def _opening(shop: Shop, item: intake.Seen, now: datetime, *, first: bool) -> intake.Opening:
+def _opening(shop: Shop, item: intake.Seen, now: datetime, old: datetime | None) -> intake.Opening:
+    """`old`: what was due before that was there, and left alone, before this shop's first run."""
     late = item.lateness
     held = None
-    if first and late.ship_by is not None and late.ship_by < now - shop.playbook.backfill:
+    if old is not None and late.ship_by is not None and late.ship_by < old:
         why = f"its deadline lies more than {show_duration(shop.playbook.backfill)} before the first run"
         held = f.Held(why=why, by="amends", cause="backfill")
     return intake.Opening(
@@ -242,16 +239,7 @@ async def _read_replies(
 
 async def _page(read: Callable[[], Awaitable[P]]) -> P:
     """What a list answers. A connector's own fault is trouble like any other: the cases that are due go on."""
-    return await _own_faults(partial(patiently, read))
-
-
-async def _own_faults(read: Callable[[], Awaitable[P]]) -> P:
-    try:
-        return await read()
-    except PlatformError:
-        raise
-    except Exception as error:
-        raise PlatformError(f"the connector failed: {type(error).__name__}: {error}") from error
+    return await own_faults("the connector", partial(patiently, read))
 
 
 def arrival(reply: Reply) -> inbox.Arrival:

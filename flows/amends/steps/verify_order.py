@@ -21,7 +21,7 @@ from amends.ledger.effects import Change, EffectState
 from amends.steps import outcomes
 from amends.steps.acts import hold_shop
 from amends.steps.intake import as_json, judged, store
-from amends.steps.reading import patiently
+from amends.steps.reading import own_faults, patiently
 from amends.steps.requests import request_of
 from amends.steps.shop import Shop
 from amends.steps.turns import Turn, backoff, decide_turn, guarded, write
@@ -77,21 +77,24 @@ def _goes_on(turn: Turn) -> bool:
 async def _observe(shop: Shop, turn: Turn) -> Order | PlatformError:
     async with shop.gate:
         try:
-            order = await patiently(partial(shop.connector.order, turn.claim.number))
-            if shop.connector_spec.operation("tracking").how == "api":
-                order = with_tracking(order, await patiently(partial(shop.connector.tracking, order)))
-            if shop.desk_spec.operation("disputes").how == "api":
-                order = await patiently(partial(shop.desk.with_dispute, order))
+            order = await own_faults(shop.connector_spec.name, partial(_look, shop, turn.claim.number))
         except PlatformError as error:
             return error
-        except Exception as error:  # a connector's own fault concerns one case, not the sweep
-            return PlatformError(f"{shop.connector_spec.name} failed: {type(error).__name__}: {error}")
     age = turn.now - order.observed_at
     fresh = shop.terms(turn.claim.playbook).playbook.fresh_for
     if age > max(fresh, timedelta(minutes=1)):
         stale = PlatformError(f"the platform's data is {int(age.total_seconds() // 60)} minutes old")
         stale.retryable = True
         return stale
+    return order
+
+
+async def _look(shop: Shop, number: str) -> Order:
+    order = await patiently(partial(shop.connector.order, number))
+    if shop.connector_spec.operation("tracking").how == "api":
+        order = with_tracking(order, await patiently(partial(shop.connector.tracking, order)))
+    if shop.desk_spec.operation("disputes").how == "api":
+        order = await patiently(partial(shop.desk.with_dispute, order))
     return order
 
 

@@ -18,8 +18,9 @@ from amends.errors import (
     LedgerCorrupt,
     LedgerNewer,
     PluginError,
+    place,
 )
-from amends.workflows.masks import place, tellable
+from amends.workflows.masks import tellable
 
 _FOR_A_PERSON = (CaseError, ConfigError, InputError, LedgerCorrupt, LedgerNewer, PluginError)
 _log = logging.getLogger("amends.workflows")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import traceback
-from pathlib import Path
 
 from amends.cases import facts as f
 from amends.cases.snapshot import Snapshot
-from amends.errors import AmendsError, PlatformError
+from amends.errors import AmendsError, PlatformError, place
 
 _EMAIL = re.compile(r"[^\s@<>()\"']+@[^\s@<>()\"']+\.\w+")
 _MOBILE = re.compile(r"(?<![\w-])(\+\d{1,3}[ -]?)?(1[3-9]\d|\(?0\d{2,3}\)?)[ -]?\d{3,4}[ -]?\d{4}(?![\w-])")
@@ -108,12 +106,3 @@ def tellable(error: Exception) -> AmendsError:
     else:
         told = AmendsError(f"{type(error).__name__} {place(error)}")
     return told
-
-
-def place(error: BaseException) -> str:
-    """Where an error was raised: `in amends/steps/acts.py, line 40`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return "of unknown origin"
-    last = frames[-1]
-    return f"in {'/'.join(Path(last.filename).parts[-3:])}, line {last.lineno}"

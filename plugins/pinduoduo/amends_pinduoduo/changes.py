@@ -79,6 +79,8 @@ class Listing:
         total = number(answer, "total_count", self.method)
         if total is None:
             raise bad("total_count", "is missing", self.method)
+        if not 0 <= total < _MOST:
+            raise bad("total_count", "is no number of orders", self.method)
         rows = answer.get(self.rows)
         if rows is None:
             if total > (page - 1) * size:
@@ -89,6 +91,8 @@ class Listing:
         return total, rows[::-1]
 
 
+_MOST = 10_000_000
+"""Orders of one window of a day at most: a page number worked out from more would lead nowhere for hours."""
 _ALL_ORDERS: Mapping[str, Any] = {"order_status": 5, "refund_status": 5, "use_has_next": False}
 LISTINGS: Mapping[str, Listing] = {
     "backfill": Listing(

@@ -185,14 +185,24 @@ def _tracking(look: Look, zone: ZoneInfo) -> tuple[str, str, datetime | None]:
     last = rows[-1]
     carrier = str(last.get("tracking_provider") or last.get("custom_tracking_provider") or "")
     shipped = str(last.get("date_shipped") or "")
-    at = datetime.fromtimestamp(int(shipped), UTC) if shipped.isdigit() else None
+    try:
+        at = datetime.fromtimestamp(int(shipped), UTC) if shipped else None
+    except (
+        ValueError,
+        OverflowError,
+        OSError,
+    ):  # a plugin's own way to write it: the tracking number still counts
+        at = None
     return carrier, str(last.get("tracking_number") or ""), at
 
 
 def _refunded(look: Look) -> Decimal:
     try:
-        return -sum((Decimal(str(row["total"])) for row in look.raw.get("refunds") or ()), Decimal(0))
-    except (InvalidOperation, KeyError, TypeError):
+        found = -sum((Decimal(str(row["total"])) for row in look.raw.get("refunds") or ()), Decimal(0))
+        if found:
+            Money.of(found, look.text("currency"))
+        return found
+    except (InvalidOperation, KeyError, TypeError, ValueError):
         raise look.wrong("the field refunds", "lists a refund without a total") from None
 
 

@@ -11,7 +11,7 @@ from tests.unit.demo.workshop import COUPON, DAY, HOUR, MINUTE, NOW, QUIET, Afte
 from amends.cases import facts as f
 from amends.cases.money import Money
 from amends.cases.offers import Offer, Remedy, RemedyKind
-from amends.cases.orders import AfterSales, OrderStatus, Personal
+from amends.cases.orders import AfterSales, OrderStatus, Parcel, Personal
 from amends.errors import (
     AuthFailed,
     LedgerError,
@@ -115,6 +115,35 @@ async def test_the_money_of_goods_that_had_left_is_a_persons_to_give(yes: bool) 
         assert paid_back(shop) == (["refund 200.00 CNY"] if yes else [])
         assert shop.case().outcome is not None
         shop.check()
+
+
+@pytest.mark.parametrize("said_no", [False, True])
+async def test_where_nobody_says_when_the_goods_left_a_moving_parcel_answers_nothing(said_no: bool) -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.clock.advance(MINUTE)
+        shop.platform.show(status=OrderStatus.SHIPPED, parcel=Parcel.IN_TRANSIT)
+        shop.platform.say(f.Answer.CANCEL)
+        await shop.sweep(HOUR)
+        (listing,) = shop.do(approvals.listing, open_only=True)
+        if said_no:
+            shop.do(people.approve, listing.id, by="lin", now=shop.clock.now(), yes=False)
+        shop.clock.advance(MINUTE)
+        shop.platform.show(parcel=Parcel.OUT_FOR_DELIVERY)
+        await shop.sweep(MINUTE)
+        await shop.sweep(DAY)
+        assert paid_back(shop) == []
+        assert (shop.case().outcome is not None) is said_no
+        shop.check()
+
+
+async def test_what_the_customer_has_already_received_is_a_persons_matter_too() -> None:
+    async with workshop() as shop:
+        await shop.sweep()
+        shop.platform.show(status=OrderStatus.RECEIVED, delivered_at=NOW + MINUTE)
+        shop.platform.say(f.Answer.CANCEL)
+        await shop.sweep(HOUR)
+        assert paid_back(shop) == [] and len(shop.do(approvals.listing, open_only=True)) == 1
 
 
 async def test_goods_that_leave_after_the_cancel_change_nothing() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.demo.workshop import HOUR, MINUTE, workshop
+from pydantic import ValidationError
+from tests.unit.demo.workshop import DAY, HOUR, MINUTE, NOW, workshop
 
-from amends.errors import AuthFailed, NotFound, PlatformError, Unavailable
+from amends.cases.orders import Personal
+from amends.errors import AuthFailed, NotAllowed, NotFound, PlatformError, Unavailable
+from amends.hooks.requests import OrderPage, Unreadable
 from amends.hooks.specs import Operation
 from amends.ledger import intake
-from amends.steps.intake import A_FEW, AGAIN, take_orders
+from amends.steps.intake import AGAIN, take_orders
 
 WHY = "order A-2: the field total is missing"
 
@@ -47,15 +50,78 @@ async def test_read_with_a_later_page_it_is_forgotten() -> None:
         assert shop.do(intake.unread, "stall") == {} and shop.platform.looks == []
 
 
-async def test_a_page_of_nothing_but_odd_ones_is_a_bad_answer_and_the_cursor_stays() -> None:
-    orders = [f"A-{n}" for n in range(1, A_FEW + 2)]
+async def test_a_page_of_nothing_but_odd_ones_is_passed_too_and_none_of_it_is_lost() -> None:
+    orders = [f"A-{n:02}" for n in range(AGAIN + 5)]
     async with workshop(orders=orders) as shop:
         shop.platform.odd = {number: f"order {number}: the field total is missing" for number in orders}
-        found = await take_orders(shop.shop)
-        assert "none of the 4 orders of a page can be read; the first: order A-1" in found.problem
-        assert shop.do(intake.cursor, "stall", "orders") == "" and shop.do(intake.unread, "stall") == {}
+        assert (await take_orders(shop.shop)).problem == ""
+        assert list(shop.do(intake.unread, "stall")) == orders
         shop.platform.odd = {}
-        assert (await take_orders(shop.shop)).orders == len(orders)
+        shop.platform.always["changed_orders"] = Unavailable("they come one by one")
+        assert (await take_orders(shop.shop)).orders == len(orders)  # all in one go, once they can be read
+        assert shop.do(intake.unread, "stall") == {}
+
+
+async def test_odd_on_one_page_and_readable_on_the_next_it_is_read() -> None:
+    async with workshop(orders=("A-1",), operations={"order": Operation.by_hand("the back office")}) as shop:
+        whole = shop.platform.changed_orders
+
+        async def pages(cursor: str) -> OrderPage:
+            if not cursor:
+                odd = (Unreadable(order="A-1", why=WHY),)
+                return OrderPage(orders=(), unreadable=odd, cursor=(NOW - DAY).isoformat(), more=True)
+            return await whole(cursor)
+
+        shop.platform.changed_orders = pages  # type: ignore[method-assign]
+        assert (await take_orders(shop.shop)).orders == 1
+        assert shop.do(intake.unread, "stall") == {}
+
+
+async def test_what_pydantic_says_of_it_is_told_without_its_values() -> None:
+    async with workshop(orders=("A-1", "A-2", "A-3")) as shop:
+        shop.platform.odd = {"A-2": WHY, "A-3": WHY}
+        await take_orders(shop.shop)
+        shop.platform.odd = {}
+        with pytest.raises(ValidationError) as caught:
+            Personal.model_validate({"name": ["Visible Name"]})
+        shop.platform.always["order A-2"] = caught.value
+        shop.platform.always["order A-3"] = ValueError("Visible Name")
+        shop.platform.always["changed_orders"] = Unavailable("not now")
+        await take_orders(shop.shop)
+        said = shop.do(intake.unread, "stall")
+        assert said["A-2"] == "the connector: what the platform says cannot be: name"
+        assert said["A-3"].startswith("the connector failed: ValueError in ")
+        assert "Visible" not in str(said) + str(shop.shop.problems)
+
+
+async def test_the_first_runs_guard_holds_for_what_is_read_later() -> None:
+    async with workshop(orders=("A-1",)) as shop:
+        shop.platform.show("A-1", ship_by=NOW - 20 * DAY, placed_at=NOW - 25 * DAY, paid_at=NOW - 25 * DAY)
+        shop.platform.odd = {"A-1": WHY}
+        await shop.sweep()
+        shop.platform.odd = {}
+        await shop.sweep(HOUR)
+        assert shop.done() == 0 and shop.last("held").cause == "backfill"
+
+
+async def test_half_a_character_stops_nothing() -> None:
+    async with workshop(orders=("A-1", "A-2")) as shop:
+        shop.platform.odd = {"A-2": "order A-2: the field \ud83d is missing"}
+        page = shop.platform.changed_orders
+
+        async def listed(cursor: str) -> OrderPage:
+            shop.platform.odd, odd = {}, shop.platform.odd
+            found = await page(cursor)
+            shop.platform.odd = odd
+            odd_ones = tuple(Unreadable.model_construct(order=n, why=why) for n, why in odd.items())
+            rest = tuple(order for order in found.orders if order.number not in odd)
+            return found.model_copy(update={"orders": rest, "unreadable": odd_ones})
+
+        shop.platform.changed_orders = listed  # type: ignore[method-assign]
+        await shop.sweep()
+        await shop.sweep(HOUR)
+        assert shop.done(number="A-1") == 1
+        assert shop.do(intake.unread, "stall") == {"A-2": "order A-2: the field \ufffd is missing"}
 
 
 async def test_an_order_that_the_platform_no_longer_knows_is_dropped_when_it_says_so_twice() -> None:
@@ -94,6 +160,19 @@ async def test_a_refused_account_holds_the_shop_here_too() -> None:
         assert "revoked" in (await take_orders(shop.shop)).problem
         assert "revoked" in (await take_orders(shop.shop)).problem  # held: the platform is left in peace
         assert shop.platform.looks.count("A-2") == 1
+
+
+async def test_one_order_that_we_may_not_see_holds_no_shop() -> None:
+    async with workshop(orders=("A-1", "A-2")) as shop:
+        shop.platform.odd = {"A-2": WHY}
+        await shop.sweep()
+        shop.platform.odd = {}
+        shop.platform.always["order A-2"] = NotAllowed("another branch's order")
+        del shop.platform.orders["A-2"]
+        summary = await shop.sweep(HOUR)
+        assert shop.do(intake.unread, "stall") == {"A-2": "another branch's order"}
+        assert len(summary.problems) == 1 and summary.state == "done"
+        assert (await take_orders(shop.shop)).problem == ""
 
 
 async def test_many_take_turns() -> None:

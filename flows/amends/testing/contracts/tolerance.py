@@ -13,6 +13,8 @@ from amends.testing.contracts.bench import Bench, Contract, check, expect
 from amends.testing.contracts.fakes import FakePlatform
 from amends.testing.contracts.wire import change_json
 
+GARBAGE: tuple[Any, ...] = ("?!", "²", "NaN", "-0.001", 10**20, {"odd": [None]})
+"""What no platform should say: a digit that is none, a number that is none, one too exact, one too large, another shape."""
 Path = tuple[str, ...]
 Read = Callable[[Any], Awaitable[Any]]
 
@@ -48,7 +50,8 @@ class ToleranceChecks(Contract):
     @check
     async def test_garbage_is_no_surprise(self) -> None:
         """Each field of an answer, holding something else: an order or a PlatformError. Nothing else."""
-        await self.without("garbled", lambda path: lambda body: _garble(body, path))
+        for odd in GARBAGE:
+            await self.without("garbled", lambda path, odd=odd: lambda body: _garble(body, path, odd))  # type: ignore[misc]
 
     @check
     async def test_required_fields_are_required(self) -> None:
@@ -254,8 +257,8 @@ def _null(body: Any, path: Path) -> Any:
     return _at(body, path, lambda found, name: found.update({name: None}))
 
 
-def _garble(body: Any, path: Path) -> Any:
-    return _at(body, path, lambda found, name: found.update({name: "?!"}))
+def _garble(body: Any, path: Path, odd: Any) -> Any:
+    return _at(body, path, lambda found, name: found.update({name: odd}))
 
 
 def _drop_named(value: Any, name: str) -> Any:
