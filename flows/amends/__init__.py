@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         RuleName as RuleName,
     )
     from amends.clock import clock_off as clock_off
+    from amends.deadline import in_time as in_time
     from amends.errors import (
         AmendsError as AmendsError,
     )
@@ -211,6 +212,7 @@ _FROM = {
         "AfterSales", "Item", "Order", "OrderStatus", "Parcel", "Personal", "Tag", "Tracking",
     ),
     "amends.cases.rules": ("Confidence", "Rule", "RuleBook", "RuleName"),
+    "amends.deadline": ("in_time",),
     "amends.errors": (
         "AmendsError", "AuthFailed", "BadAnswer", "InputError", "NotAllowed", "NotFound", "PlatformError", "Rejected",
         "RiskControl", "Throttled", "TimedOut", "Unavailable", "Unreachable", "Unsupported",

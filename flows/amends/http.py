@@ -26,7 +26,7 @@ from amends.errors import (
     Unavailable,
     Unreachable,
 )
-from amends.transport import Transport
+from amends.transport import TooLate, Transport
 
 # httpx tells every full address at INFO, and some platforms carry signatures and personal values in the query.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -116,6 +116,8 @@ class Http:
         """The raw response, whatever its status; transport errors are mapped, and never retried here."""
         try:
             return await self.client.request(method, url, **options)
+        except TooLate as error:
+            raise Unreachable(f"{self.who}: {error}") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(f"{self.who}: cannot connect ({_name(error)})") from error
         except httpx.TimeoutException as error:

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from amends.deadline import SEND_BEFORE, steady
+
 if TYPE_CHECKING:
     import aiohttp
+
+
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+class TooLate(httpx.ConnectError):
+    """Nothing was sent: when the connection was there, another worker might have taken the case over."""
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -30,17 +40,23 @@ class Transport(httpx.AsyncBaseTransport):
 
         session = self._session or self._opened()
         content = await request.aread()
+        until = SEND_BEFORE.get()
+        timely = None if until == inf or request.method in _READS else _timely()(content, until)
         try:
             async with session.request(
                 request.method,
                 URL(str(request.url), encoded=True),  # as it is: signatures cover the very letters
                 headers=CIMultiDict((k.decode(), v.decode()) for k, v in request.headers.raw),
-                data=content or None,
+                data=timely or content or None,
                 allow_redirects=False,
                 timeout=_timeout(*request.extensions.get("timeout", {}).items()),
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            if timely is not None and timely.late:
+                raise TooLate(
+                    "the lease was running out before this could be sent", request=request
+                ) from None
             raise _mapped(error)(str(error) or type(error).__name__, request=request) from error
         response = httpx.Response(
             answer.status, headers=answer.raw_headers, stream=httpx.ByteStream(body), request=request
@@ -91,3 +107,23 @@ def _timeout(*parts: tuple[str, Any]) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
         connect=by_name.get("pool"), sock_connect=by_name.get("connect"), sock_read=by_name.get("read")
     )
+
+
+@lru_cache(maxsize=1)
+def _timely() -> Any:
+    import aiohttp
+
+    class Timely(aiohttp.BytesPayload):
+        """A body that looks at the clock when it is to be written: headers leave together with it, and not before."""
+
+        def __init__(self, content: bytes, until: float) -> None:
+            super().__init__(content)
+            self.until, self.late = until, False
+
+        async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+            if steady() > self.until:
+                self.late = True
+                raise TooLate("too late")
+            await super().write_with_length(writer, content_length)
+
+    return Timely

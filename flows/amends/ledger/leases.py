@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, or_, select, text, update
 
+from amends.deadline import steady
 from amends.ledger import pool
 from amends.ledger.database import Tx
 from amends.ledger.schema import cases, shop_leases
@@ -35,11 +36,6 @@ def new_owner() -> str:
 def real_ticks() -> int:
     """The machine's own time: leases are about processes, whatever time the cases live in."""
     return time.time_ns() // 1000
-
-
-def steady() -> float:
-    """Seconds by a clock of this machine that is never set, and that goes on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def last_send() -> float:

@@ -10,15 +10,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from amends.deadline import in_time
 from amends.errors import LedgerError, PlatformError, Throttled, TimedOut, Unavailable, Unreachable
 from amends.hooks.protocols import Channel, Clock, Connector, Desk
-from amends.ledger import Ledger, leases, quotas
+from amends.ledger import Ledger, quotas
 from amends.ledger.leases import LEASE, real_ticks
 from amends.ledger.quotas import Grant, Quota
 from amends.ledger.schema import ticks
@@ -35,8 +35,6 @@ More than the steps' own patience, so that a pause that one call waits for is wa
 FRESH = 0.25
 """Seconds after which what the ledger says about pauses is read again."""
 _DOWN = (Unavailable, TimedOut, Unreachable)
-CALL_BEFORE: ContextVar[float] = ContextVar("call_before", default=float("inf"))
-"""When a call must have begun, by `leases.steady`: set by whoever sends under a lease, looked at when its turn has come."""
 PER_CASE = 6
 """Calls that a case may need between two transactions, rather more than fewer."""
 _UNASKED = 0.5
@@ -103,9 +101,11 @@ class Pace:
             probe = await lane.turn()
         except LedgerError as error:  # the call was not made: whoever wanted it has nothing to find out
             raise Unreachable(f"{name} was not called: {error}", hint=error.hint) from error
-        if leases.steady() > CALL_BEFORE.get():
+        try:
+            in_time(name)
+        except Unreachable:
             lane.gave_up(probe)
-            raise Unreachable(f"{name}: the lease was running out before this could be sent")
+            raise
         try:
             answer = await work()
         except Throttled as error:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from amends.deadline import SEND_BEFORE
 from amends.errors import AmendsError, AuthFailed, CaseError, NotAllowed, PlatformError, RiskControl
 from amends.hooks.requests import AnyRequest, Receipt
 from amends.hooks.specs import Operation
 from amends.ledger import persons
 from amends.ledger.effects import Effect, EffectState
-from amends.steps.pace import CALL_BEFORE
 from amends.steps.requests import restore
 from amends.steps.shop import BY_HAND, Shop
 from amends.steps.turns import Turn, backoff
@@ -100,7 +100,7 @@ async def send(shop: Shop, act: Act, kept: Mapping[str, bytes], now: datetime, u
     effect, operation = act.effect, act.operation
     if operation.how == "by-hand":
         return
-    CALL_BEFORE.set(until)  # for this act's own task
+    SEND_BEFORE.set(until)  # for this act's own task
     try:
         act.request = restore(effect, kept)
     except CaseError as erased:

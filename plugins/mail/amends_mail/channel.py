@@ -7,7 +7,7 @@ import ssl
 
 from aiosmtplib import SMTP, SMTPException
 
-from amends import AnyRequest, Context, Message, Receipt, Rejected, Unsupported
+from amends import AnyRequest, Context, Message, Receipt, Rejected, Unsupported, in_time
 from amends_mail.addresses import ascii_address
 from amends_mail.config import MailConfig
 from amends_mail.faults import CONNECT, DATA, LOGIN, fault
@@ -66,6 +66,7 @@ class Mail:
                 await smtp.mail(config.sender)
                 stage = "RCPT"
                 await smtp.rcpt(to)
+                in_time("mail")
                 stage = DATA
                 await smtp.data(content, timeout=config.answer_within.total_seconds())
                 await _quit(smtp)
