@@ -7,12 +7,16 @@ import contextlib
 import gzip
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
+from amends.deadline import SEND_BEFORE, steady
 from amends.errors import BadAnswer, PlatformError, TimedOut, Unreachable
 from amends.http import Http, new_client
 from amends.transport import Transport
@@ -97,6 +101,36 @@ async def test_only_a_connection_that_was_never_made_is_unreachable() -> None:
     assert isinstance(found, Unreachable) and found.sure_not_done
     found = await asked("http://nowhere.invalid/")
     assert isinstance(found, Unreachable) and found.sure_not_done
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("body", [None, {"a": 1}])
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_worker_that_was_stopped_while_it_connected_sends_no_byte(
+    monkeypatch: pytest.MonkeyPatch, method: str, body: object, late: bool
+) -> None:
+    connect = aiohttp.TCPConnector.connect
+
+    async def stopped(*args: Any, **more: Any) -> Any:
+        connection = await connect(*args, **more)
+        time.sleep(0.1)  # noqa: ASYNC251  # everything stands still, as by SIGSTOP
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", stopped)
+    token = SEND_BEFORE.set(steady() + (0.05 if late else 60))
+    try:
+        async with saying(OK) as raw, new_client(timeout=5.0) as client:
+            http, more = Http(client, who="shop"), {"json": body} if body else {}
+            if not late:
+                assert await http.json(method, raw.url, **more) == {}
+                return
+            with pytest.raises(Unreachable, match="lease was running out") as caught:
+                await http.json(method, raw.url, **more)
+            assert caught.value.sure_not_done
+            assert await http.json("GET", raw.url) == {}  # reads harm nobody
+            assert len(raw.heard) == 1
+    finally:
+        SEND_BEFORE.reset(token)
 
 
 async def test_a_silent_server_is_a_time_out() -> None:

@@ -20,6 +20,7 @@ from amends import (
     Unreachable,
     Unsupported,
 )
+from amends.deadline import SEND_BEFORE, steady
 
 
 async def failed(server: Server, **config: object) -> PlatformError:
@@ -153,3 +154,18 @@ async def test_no_more_sessions_at_once_than_allowed(server: Server) -> None:
 async def test_nothing_is_ever_looked_for(server: Server) -> None:
     with pytest.raises(Unsupported):
         await server.channel().find(message())
+
+
+async def test_a_worker_that_was_stopped_before_the_text_sends_none(server: Server) -> None:
+    async def slow(server: Server) -> str:
+        await asyncio.sleep(0.1)
+        return "250 OK"
+
+    server.answers["RCPT"] = slow
+    token = SEND_BEFORE.set(steady() + 0.05)
+    try:
+        with pytest.raises(Unreachable, match="lease was running out") as caught:
+            await server.channel().message(message())
+    finally:
+        SEND_BEFORE.reset(token)
+    assert caught.value.sure_not_done and all(envelope.content is None for envelope in server.envelopes)
