@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from tests.unit.demo.workshop import DAY, MINUTE, NOW, WAYS, workshop
 
+from amends import deadline
 from amends.errors import LedgerError
 from amends.ledger import crash, leases, quotas
 from amends.ledger.effects import EffectState
@@ -31,7 +32,8 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         if name == "after-sent" and slept:
             gone += slept.pop(0)
 
-    monkeypatch.setattr(leases, "steady", lambda: next(steady) + gone)
+    for room in (leases, deadline):
+        monkeypatch.setattr(room, "steady", lambda: next(steady) + gone)
     crash.on_crashpoint(sleep)
     yield slept
     crash.on_crashpoint(None)
