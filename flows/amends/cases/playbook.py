@@ -87,7 +87,8 @@ class Playbook(_Table):
     )
     approve: Approvals = Approvals()
     backfill: Duration = Field(
-        default=timedelta(days=7), description="Deadlines older than this at the first run only open held cases."
+        default=timedelta(days=7),
+        description="Deadlines older than this at the first run only open held cases.",
     )
     storm: Storm = Storm()
     poll: Duration = Field(
