@@ -194,11 +194,11 @@ if TYPE_CHECKING:
     from amends.http import parse as parse
     from amends.http import raise_for as raise_for
     from amends.http import retry_after as retry_after
+    from amends.rows import read_each as read_each
     from amends.shapes import Address as Address
     from amends.shapes import text_with as text_with
     from amends.windows import Polling as Polling
     from amends.windows import Window as Window
-    from amends.windows import read_each as read_each
 
 
 _FROM = {
@@ -228,7 +228,8 @@ _FROM = {
     "amends.hooks.specs": ("ChannelSpec", "ConnectorSpec", "Operation", "PolicySpec"),
     "amends.http": ("Http", "parse", "raise_for", "retry_after"),
     "amends.shapes": ("Address", "text_with"),
-    "amends.windows": ("Polling", "Window", "read_each"),
+    "amends.rows": ("read_each",),
+    "amends.windows": ("Polling", "Window"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _FROM.items() for name in names}
 

@@ -13,17 +13,13 @@ Nothing enters the window meanwhile: it ends behind the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from amends.cases.durations import Duration
-from amends.cases.orders import Order
-from amends.errors import BadAnswer, InputError, place
-from amends.hooks.requests import Unreadable
+from amends.errors import InputError
 
 
 class Polling(BaseModel):
@@ -86,45 +82,6 @@ class Window:
         if page > 1:
             return replace(self, page=page - 1)
         return Window(since=max(self.since, self.end - overlap))
-
-
-def read_each(
-    rows: Iterable[Any], read: Callable[[Any], Order], number: str
-) -> tuple[tuple[Order, ...], tuple[Unreadable, ...]]:
-    """A page's orders, and those of its rows that cannot be read: one must not hold up the others.
-
-    `number` is the field that names an order. A row without it is the whole page's trouble: `BadAnswer` goes on.
-    """
-    orders: list[Order] = []
-    unreadable: list[Unreadable] = []
-    for row in rows:
-        of = _whole(row.get(number)) if isinstance(row, Mapping) else ""
-        try:
-            orders.append(read(row))
-            continue
-        except BadAnswer as error:
-            if not of:
-                raise
-            why = _whole(error)
-        except ValidationError as error:
-            why = f"what it says cannot be: {fields_of(error)}"
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            why = f"{type(error).__name__} {place(error)}"
-        if not of:
-            raise BadAnswer(f"an order without the field {number}: {why}")
-        unreadable.append(Unreadable(order=of, why=why))
-    return tuple(orders), tuple(unreadable)
-
-
-def fields_of(error: ValidationError) -> str:
-    """The fields that pydantic complains of. Its own words show values, and they may be personal."""
-    found = (".".join(map(str, one["loc"])) or one["type"] for one in error.errors(include_input=False))
-    return ", ".join(dict.fromkeys(found))
-
-
-def _whole(value: object) -> str:
-    """As text, without halves of characters, which neither pydantic nor a database takes."""
-    return "" if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _time(text: str) -> datetime:

@@ -56,7 +56,7 @@ def read(row: dict[str, Any]) -> Order:
     [
         ({"amount": "Visible Name"}, "what it says cannot be: amount"),
         ({"bug": BadAnswer("order 2: the field total is missing")}, "order 2: the field total is missing"),
-        ({"bug": BadAnswer("half \ud83d")}, "half ?"),
+        ({"bug": BadAnswer("half \ud83d")}, "half \ufffd"),
         ({"bug": ValueError("Visible Name")}, "ValueError in "),
         ({"bug": InvalidOperation("Visible Name")}, "InvalidOperation in "),
         ({"bug": OverflowError("Visible Name")}, "OverflowError in "),

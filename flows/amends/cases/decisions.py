@@ -11,7 +11,7 @@ from datetime import datetime
 from amends.cases import facts as f
 from amends.cases.instances import Instances
 from amends.cases.lateness import State
-from amends.cases.moves import LOOK_AGAIN, Next, approval_name, over
+from amends.cases.moves import LOOK_AGAIN, Next, approval_name
 from amends.cases.snapshot import Pending, Round, Snapshot
 from amends.cases.stages import Stage, Terms, look, stage
 
@@ -104,7 +104,7 @@ class _By(Instances):
             go = self.step(
                 f.Step.SETTLE, f"cancelled after the goods had left: give {remedy}" if late else why
             )
-            if late or over(remedy.amount, self.playbook.approve.remedy_over):
+            if self.now.refund_needs_yes(remedy.amount):
                 what = approval_name(f.Step.SETTLE, last.number)
                 said = self.case.approvals.get(what)
                 if said is not None and said.state == "refused" and said.amount == remedy.amount:
@@ -265,7 +265,7 @@ class _By(Instances):
     def _send(self, last: Round) -> Next:
         amount = last.offer.remedy.amount if last.offer.remedy else None
         go = self.step(f.Step.CONTACT, f"offer {last.number} is proposed: tell the customer")
-        if not over(amount, self.playbook.approve.remedy_over):
+        if not self.playbook.approve.needs(amount):
             return go
         return self.ask_or(approval_name(f.Step.CONTACT, last.number), amount, go, lambda: go)
 

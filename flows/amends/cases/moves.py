@@ -40,13 +40,6 @@ def approval_name(step: f.Step, detail: object) -> str:
     return f"{step.value}:{detail}"
 
 
-def over(amount: Money | None, limit: Money | None) -> bool:
-    """Whether an amount needs a yes; another currency than the limit's always does."""
-    if amount is None or limit is None:
-        return False
-    return amount.currency != limit.currency or amount > limit
-
-
 class Moves:
     """What every decider answers with, for one case at one time."""
 

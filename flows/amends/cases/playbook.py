@@ -67,6 +67,13 @@ class Approvals(_Table):
     two_people_over: Money | None = Field(default=None, description="Above this amount two different people.")
     within: Duration = Field(default=timedelta(hours=24), description="How long a list stays valid.")
 
+    def needs(self, amount: Money | None) -> bool:
+        """Whether a remedy of that amount needs a yes; another currency than the limit's always does."""
+        limit = self.remedy_over
+        if amount is None or limit is None:
+            return False
+        return amount.currency != limit.currency or amount > limit
+
 
 class Playbook(_Table):
     """One playbook. Durations read like `24h`; every key has a default that harms nobody."""

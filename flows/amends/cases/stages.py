@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from amends.cases import facts as f
 from amends.cases.lateness import Lateness, State, judge, shipped_at
+from amends.cases.money import Money
 from amends.cases.orders import OrderStatus
 from amends.cases.playbook import Playbook
 from amends.cases.rules import RuleBook
@@ -106,6 +107,10 @@ class Now:
         return (
             left is None or left <= last.answered_at
         )  # where nobody says when they left, a person finds out
+
+    def refund_needs_yes(self, amount: Money | None) -> bool:
+        """Whether a person must allow what a cancel pays back."""
+        return self.cancelled_too_late or self.terms.playbook.approve.needs(amount)
 
     @property
     def promise_kept_so_far(self) -> bool:

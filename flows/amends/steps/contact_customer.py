@@ -15,6 +15,7 @@ from amends.cases.decisions import Next
 from amends.cases.durations import show_duration
 from amends.cases.lateness import State
 from amends.cases.money import Money
+from amends.cases.moves import approval_name
 from amends.cases.offers import Offer
 from amends.cases.playbook import Playbook
 from amends.cases.snapshot import Round
@@ -279,7 +280,6 @@ def _message(shop: Shop, turn: Turn, last: Round, way: str, personal: Mapping[st
     if amount is not None:
         scopes = shop.scopes(order.number, order.customer, amount.currency)
         plan.share = budgets.Share(turn.claim.id, last.number, amount, scopes)
-        limit = shop.terms(turn.claim.playbook).playbook.approve.remedy_over
-        if limit is not None and (amount.currency != limit.currency or amount > limit):
-            plan.yes = work.Yes(f"{f.Step.CONTACT.value}:{last.number}", turn.case.version, amount)
+        if shop.terms(turn.claim.playbook).playbook.approve.needs(amount):
+            plan.yes = work.Yes(approval_name(f.Step.CONTACT, last.number), turn.case.version, amount)
     return plan

@@ -19,6 +19,7 @@ from amends.errors import AuthFailed, BadAnswer, NotAllowed, NotFound, PlatformE
 from amends.hooks.requests import Reply, ReplyPage
 from amends.ledger import Tx, holds, inbox, intake, views
 from amends.ledger.crash import crashpoint
+from amends.rows import whole_text
 from amends.steps.acts import hold_shop
 from amends.steps.reading import own_faults, patiently
 from amends.steps.shop import Shop
@@ -124,7 +125,7 @@ async def store(shop: Shop, seen: list[intake.Seen], **more: Any) -> list[str]:
 
 
 def whole(found: M) -> M:
-    """The same with half characters replaced: some platforms cut an emoji in two, and no database takes a half one."""
+    """The same, every text of it whole."""
     return type(found).model_validate(_mended(found.model_dump()))
 
 
@@ -139,7 +140,7 @@ def as_json(model: BaseModel, **more: Any) -> bytes:
 def _mended(value: Any) -> Any:
     match value:
         case str():
-            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            return whole_text(value)
         case dict():
             return {_mended(key): _mended(inner) for key, inner in value.items()}
         case list() | tuple():

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from amends.errors import BadAnswer, PlatformError, place
-from amends.windows import fields_of
+from amends.rows import fields_of
 
 R = TypeVar("R")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from amends.cases import facts as f
-from amends.cases.moves import over
+from amends.cases.moves import approval_name
 from amends.cases.snapshot import Round
 from amends.cases.stages import look
 from amends.hooks.requests import Extension, Grant
@@ -37,8 +37,7 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
     if last is None or order is None:
         raise AssertionError(f"case {turn.claim.id} has nothing to settle")
     plan = work.Plan(turn.claim)
-    terms = shop.terms(turn.claim.playbook)
-    now = look(case, turn.now, terms)
+    now = look(case, turn.now, shop.terms(turn.claim.playbook))
     remedy = last.remedy_due(order)
     if remedy is not None and last.owes_remedy(order) and last.requested_at is None:
         kind = f"grant:{remedy.kind.value}"
@@ -63,9 +62,8 @@ def _plan(shop: Shop, turn: Turn) -> work.Plan:
                 detail=_detail(last) if cancelled else "",
             )
         )  # fmt: skip
-        above = over(remedy.amount, terms.playbook.approve.remedy_over)
-        if cancelled and (above or now.cancelled_too_late):
-            plan.yes = work.Yes(f"{f.Step.SETTLE.value}:{last.number}", case.version, remedy.amount)
+        if cancelled and now.refund_needs_yes(remedy.amount):
+            plan.yes = work.Yes(approval_name(f.Step.SETTLE, last.number), case.version, remedy.amount)
         if not cancelled and remedy.amount is not None:  # held since the offer, unless silence gave it back
             scopes = shop.scopes(order.number, order.customer, remedy.amount.currency)
             plan.share = budgets.Share(turn.claim.id, last.number, remedy.amount, scopes)

@@ -14,7 +14,8 @@ from amends.cases.lateness import State
 from amends.cases.money import Money
 from amends.cases.offers import Remedy, RemedyKind
 from amends.errors import ConfigError
-from amends.steps.texts import NAMES, OURS, PARTS, VALUES, check_templates, message_name, remedy_words, render
+from amends.steps.sandboxed import NAMES, OURS, PARTS
+from amends.steps.texts import VALUES, check_templates, message_name, remedy_words, render
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 3, 6, 9, tzinfo=UTC)
