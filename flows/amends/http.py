@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class Client(httpx.AsyncClient):
         self._direct = transport if isinstance(transport, Transport) else None
         if any(options.get(name) for name in unusual):
             self._direct = None
-        self._extensions = {"timeout": self.timeout.as_dict()}
+        self._patience = self.timeout.as_dict()
         self._base = str(self.base_url).rstrip("/")
 
     async def request(
@@ -62,35 +63,36 @@ class Client(httpx.AsyncClient):
         given = {name for name, value in more.items() if value not in (None, httpx.USE_CLIENT_DEFAULT)}
         if self._direct is None or not isinstance(url, str) or not given <= {"content", "json"}:
             return await super().request(method, url, params=params, headers=headers, **more)
-        content, all_headers = more.get("content"), httpx.Headers(self.headers)
+        from multidict import CIMultiDict
+
+        content, all_headers = more.get("content") or b"", CIMultiDict(self.headers.multi_items())
         if "json" in given:
-            content = json.dumps(
-                more["json"], ensure_ascii=False, separators=(",", ":"), allow_nan=False
-            ).encode()
+            content = _JSON.encode(more["json"]).encode()
             all_headers["content-type"] = "application/json"
         if headers:
-            all_headers.update(headers)
+            all_headers.update(httpx.Headers(headers).multi_items())
         if isinstance(content, str):
             content = content.encode()
-        request = httpx.Request(
-            method, self._address(url, params), headers=all_headers, stream=httpx.ByteStream(content or b""),
-            extensions=self._extensions,
-        )  # fmt: skip
-        response = await self._direct.handle_async_request(request)
-        await response.aread()
-        return response
+        address = self._address(url, params)
 
-    def _address(self, url: str, params: Any) -> httpx.URL:
+        def asked() -> httpx.Request:
+            return httpx.Request(method, address, headers=list(all_headers.items()), content=content)
+
+        return await self._direct.exchange(
+            method.upper(), address, all_headers, content, self._patience, asked
+        )
+
+    def _address(self, url: str, params: Any) -> str:
         if not url.startswith(("https://", "http://")):
             url = f"{self._base}/{url.lstrip('/')}"
         if params:  # in place of the address' own, as httpx has it
             url = f"{url.partition('?')[0]}?{httpx.QueryParams(params)}"
-        return _parsed(url)
+        return url if _PLAIN.fullmatch(url) else str(httpx.URL(url))
 
 
-@lru_cache(maxsize=256)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{3,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+"""Addresses that httpx would not change by a letter: to parse one takes as long as to make the request."""
 
 
 def new_client(*, limit: int = 32, **options: Any) -> httpx.AsyncClient:

@@ -7,6 +7,7 @@ Which error means what decides whether something is sent again: only a connectio
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from amends.deadline import SEND_BEFORE, steady
 
 if TYPE_CHECKING:
     import aiohttp
+    from multidict import CIMultiDict
 
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -24,6 +26,42 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 class TooLate(httpx.ConnectError):
     """Nothing was sent: when the connection was there, another worker might have taken the case over."""
+
+
+class Answer(httpx.Response):
+    """A response that is read whole already, and knows its request once somebody asks."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        asked: Callable[[], httpx.Request],
+    ) -> None:
+        super().__init__(status, headers=headers, stream=httpx.ByteStream(body))
+        self.headers.encoding = "iso-8859-1"  # else every look at them tries others first
+        self._body, self._asked = body, asked
+        if "content-encoding" in self.headers:
+            self._body = httpx.Response(status, headers=headers, content=body).content
+        self.is_closed = self.is_stream_consumed = True
+
+    @property
+    def request(self) -> httpx.Request:
+        return self._asked()
+
+    @request.setter
+    def request(self, value: httpx.Request) -> None:
+        self._asked = lambda: value
+
+    @property
+    def content(self) -> bytes:
+        return self._body
+
+    def read(self) -> bytes:
+        return self._body
+
+    async def aread(self) -> bytes:
+        return self._body
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -34,35 +72,48 @@ class Transport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        import aiohttp
         from multidict import CIMultiDict
+
+        content = await request.aread()
+        headers = CIMultiDict((k.decode(), v.decode()) for k, v in request.headers.raw)
+        patience = request.extensions.get("timeout", {})
+        return await self.exchange(
+            request.method, str(request.url), headers, content, patience, lambda: request
+        )
+
+    async def exchange(
+        self,
+        method: str,
+        address: str,
+        headers: CIMultiDict[str],
+        content: bytes,
+        patience: Mapping[str, Any],
+        asked: Callable[[], httpx.Request],
+    ) -> httpx.Response:
+        """The answer, read whole. `asked` makes the request for whoever looks at it: few do, and it takes its time."""
+        import aiohttp
         from yarl import URL
 
         session = self._session or self._opened()
-        content = await request.aread()
         until = SEND_BEFORE.get()
-        timely = None if until == inf or request.method in _READS else _timely()(content, until)
+        timely = None if until == inf or method in _READS else _timely()(content, until)
         try:
             async with session.request(
-                request.method,
-                URL(str(request.url), encoded=True),  # as it is: signatures cover the very letters
-                headers=CIMultiDict((k.decode(), v.decode()) for k, v in request.headers.raw),
+                method,
+                URL(address, encoded=True),  # as it is: signatures cover the very letters
+                headers=headers,
                 data=timely or content or None,
                 allow_redirects=False,
-                timeout=_timeout(*request.extensions.get("timeout", {}).items()),
+                timeout=_timeout(*patience.items()),
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if timely is not None and timely.late:
                 raise TooLate(
-                    "the lease was running out before this could be sent", request=request
+                    "the lease was running out before this could be sent", request=asked()
                 ) from None
-            raise _mapped(error)(str(error) or type(error).__name__, request=request) from error
-        response = httpx.Response(
-            answer.status, headers=answer.raw_headers, stream=httpx.ByteStream(body), request=request
-        )
-        response.headers.encoding = "iso-8859-1"  # else every look at them tries others first
-        return response
+            raise _mapped(error)(str(error) or type(error).__name__, request=asked()) from error
+        return Answer(answer.status, answer.raw_headers, body, asked)
 
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from tests.unit.ledger.makers import KEY, LATE, SHOP, claim, in_threads, opened, seen, verified
 
 from amends.cases import facts as f
-from amends.ledger import Ledger, chain, intake, leases, work
+from amends.ledger import Ledger, Tx, chain, intake, leases, work
 from amends.ledger.schema import cases
 
 pytestmark = pytest.mark.postgres
@@ -72,13 +71,15 @@ def test_events_workers_and_a_restart_at_once(open_: Callable[[], Ledger]) -> No
                         for one in held
                     ]
                     ledgers[n].do(work.conclude, ends, now)
-                    ledgers[n].do(lambda tx, n=n: tx.execute(_let_go(n)))  # type: ignore[misc]
+                    ledgers[n].do(_let_go, n)
 
     in_threads(4, run)
     assert verified(ledgers[0]).breaks == ()
 
 
-def _let_go(n: int) -> Any:
+def _let_go(tx: Tx, n: int) -> None:
     """What worker `n` still holds is now a dead process's: of a pid that cannot be."""
     machine = leases.new_owner().partition(":")[0]
-    return update(cases).where(cases.c.lease_owner == f"w{n}").values(lease_owner=f"{machine}:99999999:1:{n}")
+    mine = cases.c.lease_owner == f"w{n}"
+    tx.execute(tx.locked(select(cases.c.id).where(mine).order_by(cases.c.id)))  # in the order of all others
+    tx.execute(update(cases).where(mine).values(lease_owner=f"{machine}:99999999:1:{n}"))

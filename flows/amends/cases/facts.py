@@ -6,10 +6,9 @@ A fact is something observed or done. The stage of a case, and what to do next, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -381,8 +380,7 @@ def is_material(kind: str) -> bool:
     return kind not in _IMMATERIAL
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One fact of a case. `seq` counts from 1 within the case; `actor` is `amends`, a platform or a person's name."""
 
     seq: int

@@ -45,15 +45,15 @@ class Money(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _from_text(cls, value: Any, handler: Callable[[Any], Money]) -> Money:
-        return _read(value) if isinstance(value, str) else handler(value)
-
-    @model_validator(mode="after")
-    def _known_currency(self) -> Money:
-        minor_digits(self.currency)
-        if abs(self.minor) >= _LARGEST:
-            raise ValueError(f"an amount of {self.minor} minor units is too large")
-        return self
+    def _checked(cls, value: Any, handler: Callable[[Any], Money]) -> Money:
+        """From text, too; of a known currency, and no more than fits the ledger."""
+        if isinstance(value, str):
+            return _read(value)
+        found = handler(value)
+        minor_digits(found.currency)
+        if abs(found.minor) >= _LARGEST:
+            raise ValueError(f"an amount of {found.minor} minor units is too large")
+        return found
 
     @model_serializer
     def _to_text(self) -> str:

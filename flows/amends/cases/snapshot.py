@@ -14,6 +14,7 @@ from amends.cases.orders import AfterSales, Order
 
 INSTANCES: tuple[f.Instance, ...] = ("response", "complaint", "arbitration", "legal")
 """Where a case can be put, the highest last."""
+_CANCEL = f.Answer.CANCEL
 
 
 @dataclass(slots=True)
@@ -177,7 +178,10 @@ class Snapshot:
         return act if act is not None and act.open else None
 
     def round(self, number: int) -> Round | None:
-        return next((r for r in self.rounds if r.number == number), None)
+        for round_ in reversed(self.rounds):
+            if round_.number == number:
+                return round_
+        return None
 
     def apply(self, fact: f.Fact) -> None:
         """Take one more fact in."""
@@ -185,14 +189,16 @@ class Snapshot:
         body = fact.body
         if f.is_material(body.kind):
             self.version += 1
-        match body.kind:
-            case "opened":
-                self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
+        match body.kind:  # the frequent ones first
+            case "seen-again":
+                self.observed_at, self.unseen, self.outdated = fact.at, None, False
             case "observed":
                 self.order, self.observed_at, self.outdated = body.order, body.order.observed_at, False
                 self.contradictions, self.penalty, self.unseen = body.contradictions, body.penalty, None
-            case "seen-again":
-                self.observed_at, self.unseen, self.outdated = fact.at, None, False
+            case "opened":
+                self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
+            case "contacted" | "replied" | "settled" | "settlement-requested" | "silent":
+                self._round(fact, body)
             case "unseen":
                 self.unseen = body
             case "proposed":
@@ -233,9 +239,10 @@ class Snapshot:
                 self._act(fact, body)
             case _:
                 self._round(fact, body)
-        last = self.last
-        if last is not None and last.answer is f.Answer.CANCEL and not (last.requested_at or last.settled_at):
-            last.paid_back = self._paid_back()
+        if self.rounds and self.rounds[-1].answer is _CANCEL:
+            last = self.rounds[-1]
+            if not (last.requested_at or last.settled_at):
+                last.paid_back = self._paid_back()
 
     def _approve(self, body: f.Approved | f.ApprovalRefused) -> None:
         asked = self.approvals.get(body.what)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, or_, select
 
 from amends.ledger.database import Tx
 from amends.ledger.schema import holds, moment, ticks
+
+_ALL = select(holds)
+_BEARING = _ALL.where(or_(holds.c.shop == "", holds.c.shop == bindparam("of")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,5 @@ def release(tx: Tx, *, shop: str, step: str) -> bool:
 
 def current(tx: Tx, shop: str | None = None) -> list[Hold]:
     """Every hold, or those that bear on one shop."""
-    query = select(holds)
-    if shop is not None:
-        query = query.where(holds.c.shop.in_(["", shop]))
-    return [Hold(row.shop, row.step, row.by, row.why, moment(row.at)) for row in tx.execute(query)]
+    found = tx.execute(_ALL) if shop is None else tx.execute(_BEARING, {"of": shop})
+    return [Hold(row.shop, row.step, row.by, row.why, moment(row.at)) for row in found]

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import delete, or_, select, text, update
+from sqlalchemy import bindparam, delete, or_, select, text, update
 
 from amends.deadline import steady
 from amends.ledger import pool
@@ -25,6 +25,8 @@ from amends.ledger.schema import cases, shop_leases
 LEASE = timedelta(seconds=60)
 """How long a lease lasts. Longer than the longest request; a worker that stalls longer loses its cases."""
 
+FREE = or_(cases.c.lease_until.is_(None), cases.c.lease_until < bindparam("real_now"))
+"""The condition under which a case may be claimed."""
 _serial = count(1)
 
 
@@ -135,11 +137,6 @@ def dead(owner: str) -> bool:
 def forget(tx: Tx, shop: str) -> None:
     """Drop a shop's lease altogether."""
     tx.execute(delete(shop_leases).where(shop_leases.c.shop == shop))
-
-
-def free(now: int) -> object:
-    """The condition under which a case may be claimed."""
-    return or_(cases.c.lease_until.is_(None), cases.c.lease_until < now)
 
 
 def lease_end() -> int:

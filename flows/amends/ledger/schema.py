@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import (
     BigInteger,
@@ -376,8 +377,9 @@ def ticks(at: datetime) -> int:
     return (at - _EPOCH) // _TICK
 
 
+@lru_cache(maxsize=1024)
 def moment(value: int) -> datetime:
-    """The aware UTC time of such a number."""
+    """The aware UTC time of such a number. What a batch wrote has few of them."""
     return _EPOCH + timedelta(microseconds=value)
 
 

@@ -10,16 +10,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Integer, bindparam, select, update
 
 from amends.cases import facts as f
 from amends.cases.money import Money
-from amends.cases.snapshot import Snapshot, fold
+from amends.cases.snapshot import Snapshot
 from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, notes, persons, tasks
 from amends.ledger.database import Tx
 from amends.ledger.each import Each
 from amends.ledger.schema import cases, maybe_ticks, orders, ticks
 
+_DUE = (
+    select(cases.c.id)
+    .where(
+        cases.c.shop == bindparam("of"),
+        cases.c.due_at.is_not(None),
+        cases.c.due_at <= bindparam("now"),
+        leases.FREE,
+    )
+    .order_by(cases.c.due_at, cases.c.id)
+    .limit(bindparam("at_most", type_=Integer))
+)
 _TAKE = Each(
     lambda among, locked: (
         update(cases)
@@ -79,7 +90,7 @@ class Claim:
     failures: int
     snapshot: Snapshot
     effects: list[effects.Effect] = field(default_factory=list)
-    held_steps: dict[str, str] = field(default_factory=dict)
+    held_steps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -143,52 +154,33 @@ def claim(
     tx: Tx, shop: str, owner: str, *, now: datetime, limit: int, only: Sequence[int] | None = None
 ) -> list[Claim]:
     """Take a lease on due cases, soonest first, and load what is needed to decide on them."""
-    ripe: list[Any] = [
-        cases.c.shop == shop,
-        cases.c.due_at.is_not(None),
-        cases.c.due_at <= ticks(now),
-        leases.free(leases.real_ticks()),
-    ]
-    if only is not None:
-        ripe.append(cases.c.id.in_(list(only)))
-    due = select(cases.c.id).where(*ripe).order_by(cases.c.due_at, cases.c.id).limit(limit)
+    query = _DUE if only is None else _DUE.where(cases.c.id.in_(list(only)))
     if tx.postgres:
-        due = due.with_for_update(skip_locked=True)
-    ids = [row.id for row in tx.execute(due)]
+        query = query.with_for_update(skip_locked=True)
+    ripe = {"of": shop, "now": ticks(now), "real_now": leases.real_ticks(), "at_most": limit}
+    ids: list[int] = list(tx.execute(query, ripe).scalars())
     if not ids:
         return []
     rows = {row.id: row for row in _TAKE(tx, ids, owner=owner, until=leases.lease_end()).all()}
-    found = chain.load(tx, ids)
     open_effects = effects.of_cases(tx, ids, unsettled=True)
     blocks = holds.current(tx, shop)
     block = next((str(h) for h in blocks if not h.step), "")
     held_steps = {h.step: str(h) for h in blocks if h.step}
     watched = _WATCHED(tx, [row.number for row in rows.values()], of=shop)
-    seen = {row.number: row.observed_at for row in watched.all()}
-    claims = []
+    seen: dict[str, int] = dict(iter(watched.tuples()))
+    claims = {}
     for id_ in ids:
-        row = rows[id_]
-        pending = [
-            effects.pending(e) for e in open_effects[id_] if e.state is not effects.EffectState.QUARANTINED
-        ]
-        snapshot = fold(found[id_], case=id_, shop=shop, number=row.number, pending=pending, blocked=block)
-        looked = snapshot.observed_at
-        snapshot.outdated = looked is not None and seen.get(row.number, 0) > ticks(looked)
-        claims.append(
-            Claim(
-                id_,
-                shop,
-                row.number,
-                row.epoch,
-                row.playbook,
-                row.policy,
-                row.failures,
-                snapshot,
-                open_effects[id_],
-                held_steps,
-            )
-        )
-    return claims
+        _, number, epoch, playbook, policy, failures = rows[id_]
+        open_ = open_effects[id_]
+        pending = [effects.pending(e) for e in open_ if e.state is not effects.EffectState.QUARANTINED]
+        snapshot = Snapshot(id_, shop, number, pending=tuple(pending), blocked=block)
+        claims[id_] = Claim(id_, shop, number, epoch, playbook, policy, failures, snapshot, open_, held_steps)
+    for id_, fact in chain.told(tx, ids):
+        claims[id_].snapshot.apply(fact)
+    for item in claims.values():
+        looked = item.snapshot.observed_at
+        item.snapshot.outdated = looked is not None and seen.get(item.number, 0) > ticks(looked)
+    return list(claims.values())
 
 
 def plan(tx: Tx, plans: Sequence[Plan], now: datetime) -> dict[int, dict[str, effects.Effect] | Refusal]:

@@ -7,7 +7,6 @@ shop's name as a slug.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
@@ -61,7 +60,7 @@ def timeline(shop: Shop, case: int, number: str, facts: Sequence[f.Fact]) -> str
         lines += [f"The newest {len(shown)} of {len(facts)} facts; all: `amends case {case}`", ""]
     lines += ["| time | who | what |", "|---|---|---|"]
     for fact in shown:
-        told = tell(replace(fact, body=without_words(fact.body)))
+        told = tell(fact._replace(body=without_words(fact.body)))
         lines.append(
             f"| {worklists.local(shop, fact.at)} | {fact.actor} | {masked(told).replace('|', '/')} |"
         )
