@@ -81,7 +81,7 @@ async def advance(
                 return
             claims = await claimed()
 
-    with _collected_seldom():
+    with collected_seldom():
         first = await claimed()
         if len(first) < limit or shop.lanes == 1:
             await lane(first)
@@ -99,7 +99,7 @@ _seldom: list[tuple[int, int, int]] = []
 
 
 @contextmanager
-def _collected_seldom() -> Iterator[None]:
+def collected_seldom() -> Iterator[None]:
     """Look for garbage seldom: a batch is hundreds of thousands of things that live as long as it does, and looking
     through them again and again took a quarter of the time.
     """
