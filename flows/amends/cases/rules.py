@@ -103,7 +103,6 @@ class Rule(BaseModel):
         return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
 
     def applies_to(self, order: Order) -> bool:
-        paid = order.amount.decimal
         if self.currency and self.currency != order.amount.currency:
             return False
         if self.tag is not None and self.tag not in order.tags:
@@ -114,8 +113,8 @@ class Rule(BaseModel):
                 return False
             if self.promise_over is not None and promise <= self.promise_over:
                 return False
-        return (self.paid_from is None or paid >= self.paid_from) and (
-            self.paid_under is None or paid < self.paid_under
+        return (self.paid_from is None or order.amount.decimal >= self.paid_from) and (
+            self.paid_under is None or order.amount.decimal < self.paid_under
         )
 
     def money(self, order: Order) -> Money | None:

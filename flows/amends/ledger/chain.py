@@ -19,6 +19,7 @@ from amends.cases import facts as f
 from amends.errors import LedgerCorrupt
 from amends.ledger.database import Tx
 from amends.ledger.each import Each
+from amends.ledger.many import Many
 from amends.ledger.schema import cases, facts, heads, moment, ticks, totals
 
 BUCKETS = 16
@@ -43,13 +44,20 @@ _FACTS = Each(
         .order_by(facts.c.case_id, facts.c.seq)
     )
 )
-_MOVE_HEAD = (
-    update(heads)
-    .where(heads.c.case_id == bindparam("c"))
-    .values(length=bindparam("length"), head=bindparam("head"), mac=bindparam("mac"))
+_INSERT_FACTS, _INSERT_HEADS = Many(lambda tx: insert(facts)), Many(lambda tx: insert(heads))
+_MOVE_HEAD = Many(
+    lambda tx: (
+        update(heads)
+        .where(heads.c.case_id == bindparam("c"))
+        .values(length=bindparam("length"), head=bindparam("head"), mac=bindparam("mac"))
+    )
 )
-_GROW = update(cases).where(cases.c.id == bindparam("c")).values(version=cases.c.version + bindparam("grown"))
-_INSERT_FACTS, _INSERT_HEADS, _INSERT_TOTALS = insert(facts), insert(heads), insert(totals)
+_GROW = Many(
+    lambda tx: (
+        update(cases).where(cases.c.id == bindparam("c")).values(version=cases.c.version + bindparam("grown"))
+    )
+)
+_INSERT_TOTALS = insert(totals)
 _MOVE_TOTAL = (
     update(totals)
     .where(totals.c.bucket == bindparam("b"))
@@ -136,16 +144,10 @@ def append(tx: Tx, new: Mapping[int, Sequence[New]]) -> dict[int, list[f.Fact]]:
         bucket[0] += case not in known
         bucket[1] += len(new[case])
         bucket[2] = _xor(bucket[2], _xor(_leaf(case, before) if case in known else _ZERO, _leaf(case, head)))
-    tx.execute(_INSERT_FACTS, rows)
-    if first:
-        tx.execute(
-            _INSERT_HEADS,
-            [{"case_id": m["c"], **{k: m[k] for k in ("length", "head", "mac")}} for m in first],
-        )
-    if moved:
-        tx.execute(_MOVE_HEAD, moved)
-    if material:
-        tx.execute(_GROW, material)
+    _INSERT_FACTS(tx, rows)
+    _INSERT_HEADS(tx, [{**m, "case_id": m["c"]} for m in first])
+    _MOVE_HEAD(tx, moved)
+    _GROW(tx, material)
     _add_up(tx, changes)
     return written
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from amends.cases.money import Money
 from amends.cases.snapshot import Pending
 from amends.ledger.database import Tx
 from amends.ledger.each import Each
+from amends.ledger.many import Many
 from amends.ledger.schema import effects, maybe_moment, maybe_ticks, moment, orders, ticks
 
 NOTE = "note"
@@ -38,7 +39,10 @@ class EffectState(StrEnum):
         return self in (EffectState.CONFIRMED, EffectState.REJECTED)
 
 
-_INSERT = insert(effects)
+_INSERT = Many(
+    lambda tx: insert(effects), "key", "case_id", "shop", "number", "step", "round", "op", "kind", "via", "effect_class", "state",
+    "request", "request_hash", "minor", "currency", "epoch", "planned_at",
+)  # fmt: skip
 _MARK = Each(
     lambda among, locked: (
         update(effects)
@@ -49,10 +53,12 @@ _MARK = Each(
         )
     )
 )  # fmt: skip
-_CHANGE = (
-    update(effects)
-    .where(effects.c.key == bindparam("k"))
-    .values(**{name: bindparam(name) for name in ("state", "ref", "error", "look_at", "settled_at")})
+_CHANGE = Many(
+    lambda tx: (
+        update(effects)
+        .where(effects.c.key == bindparam("k"))
+        .values(**{name: bindparam(name) for name in ("state", "ref", "error", "look_at", "settled_at")})
+    )
 )
 _BY_KEY = Each(lambda among, locked: select(effects).where(among(effects.c.key)))
 _OF_CASES = Each(
@@ -87,12 +93,14 @@ class Draft:
     detail: str = ""  # what else tells two acts of a round apart: the channel, the instance
     amount: Money | None = None
 
-    @property
-    def key(self) -> str:
-        """Deterministic: shop, order, generation, step, round and kind; never random, never the time."""
+    key: str = field(init=False)
+    """Deterministic: shop, order, generation, step, round and kind; never random, never the time."""
+
+    def __post_init__(self) -> None:
         named = [part.replace("%", "%25").replace("/", "%2F") for part in (self.shop, self.number)]
         parts = [*named, f"g{self.generation}", self.step.value, str(self.round), self.kind]
-        return "/".join([*parts, self.detail] if self.detail else parts)
+        key = "/".join([*parts, self.detail] if self.detail else parts)
+        object.__setattr__(self, "key", key)  # frozen from here on
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +163,7 @@ def plan(
                 error="",
             )  # fmt: skip
         stored[key] = found
-    if rows:
-        tx.execute(_INSERT, rows)
+    _INSERT(tx, rows)
     if again:
         tx.execute(
             update(effects).where(effects.c.key == bindparam("k")).values(
@@ -187,7 +194,7 @@ def change(tx: Tx, changes: Sequence[Change], now: datetime) -> None:
         }
         for c in changes
     ]  # fmt: skip
-    tx.execute(_CHANGE, rows)
+    _CHANGE(tx, rows)
 
 
 def by_key(tx: Tx, keys: Iterable[str]) -> dict[str, Effect]:

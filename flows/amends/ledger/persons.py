@@ -10,11 +10,18 @@ from sqlalchemy import delete, insert, select
 from amends.errors import LedgerError
 from amends.ledger.database import Tx
 from amends.ledger.each import Each
+from amends.ledger.many import Many
 from amends.ledger.schema import case_keys, personal
 from amends.ledger.vault import CaseKey
 
 Values = Mapping[str, bytes]
 _KEYS = Each(lambda among, locked: select(case_keys).where(among(case_keys.c.case_id)))
+_INSERT_KEYS = Many(lambda tx: insert(case_keys))
+_STORE = Many(
+    lambda tx: (new := tx.upsert(personal)).on_conflict_do_update(
+        index_elements=["case_id", "name"], set_={"value": new.excluded.value}
+    )
+)
 _VALUES = Each(lambda among, locked: select(personal).where(among(personal.c.case_id)))
 
 
@@ -27,8 +34,7 @@ def keys(tx: Tx, ids: Sequence[int], *, make: bool = False) -> dict[int, CaseKey
             if case not in found:
                 found[case], wrapped = tx.vault.new_case_key()
                 rows.append({"case_id": case, "wrapped": wrapped})
-        if rows:
-            tx.execute(insert(case_keys), rows)
+        _INSERT_KEYS(tx, rows)
     return found
 
 
@@ -43,11 +49,7 @@ def store(tx: Tx, values: Mapping[int, Values]) -> None:
         for case, named in sorted(values.items())
         for name, value in named.items()
     ]
-    statement = tx.upsert(personal)
-    statement = statement.on_conflict_do_update(
-        index_elements=["case_id", "name"], set_={"value": statement.excluded.value}
-    )
-    tx.execute(statement, rows)
+    _STORE(tx, rows)
 
 
 def load(tx: Tx, ids: Sequence[int], names: Sequence[str] | None = None) -> dict[int, dict[str, bytes]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, select, update
+from sqlalchemy import Integer, bindparam, false, null, select, update
 
 from amends.cases import facts as f
 from amends.cases.money import Money
@@ -18,6 +18,7 @@ from amends.cases.snapshot import Snapshot
 from amends.ledger import approvals, budgets, chain, effects, holds, inbox, leases, notes, persons, tasks
 from amends.ledger.database import Tx
 from amends.ledger.each import Each
+from amends.ledger.many import Many
 from amends.ledger.schema import cases, maybe_ticks, orders, ticks
 
 _DUE = (
@@ -62,18 +63,22 @@ _LEASED = Each(
     )
 )
 _ENDED = ("stage", "why", "next_step", "failures")
-_LET_GO = (
-    update(cases)
-    .where(cases.c.id == bindparam("c"))
-    .values(
-        **{name: bindparam(name) for name in (*_ENDED, "due_at", "outcome", "closed_at", "closed_state")},
-        lease_owner=None, lease_until=None, wake=False,
+_LET_GO = Many(
+    lambda tx: (
+        update(cases)
+        .where(cases.c.id == bindparam("c"))
+        .values(
+            **{name: bindparam(name) for name in (*_ENDED, "due_at", "outcome", "closed_at", "closed_state")},
+            lease_owner=null(), lease_until=null(), wake=false(),
+        )
     )
 )  # fmt: skip
-_KEEP_ON = (
-    update(cases)
-    .where(cases.c.id == bindparam("c"))
-    .values(**{name: bindparam(name) for name in _ENDED}, lease_until=bindparam("until"))
+_KEEP_ON = Many(
+    lambda tx: (
+        update(cases)
+        .where(cases.c.id == bindparam("c"))
+        .values(**{name: bindparam(name) for name in _ENDED}, lease_until=bindparam("until"))
+    )
 )
 
 
@@ -326,11 +331,9 @@ def conclude(tx: Tx, ends: Sequence[End], now: datetime) -> tuple[dict[int, list
             "closed_state": end.closed_state if end.outcome else None,
         }
         let_go.append(row)
-    if let_go:
-        tx.execute(_LET_GO, let_go)
-    if kept_on:
-        until = leases.lease_end()
-        tx.execute(_KEEP_ON, [row | {"until": until} for row in kept_on])
+    _LET_GO(tx, let_go)
+    until = leases.lease_end()
+    _KEEP_ON(tx, [row | {"until": until} for row in kept_on])
     return written, lost
 
 

@@ -240,7 +240,9 @@ def _conclude(shop: Shop, act: Act, now: datetime) -> None:
     ref = act.receipt.ref if act.receipt else ""
     turn.change(Change(effect.key, act.state, ref=ref, error=error, look_at=act.look_at))
     if act.receipt is not None:
-        body = outcomes.confirmed(effect, act.receipt, at=now, playbook=playbook, digest=act.digest)
+        body = outcomes.confirmed(
+            effect, act.receipt, at=now, playbook=playbook, digest=act.digest, sent=act.request
+        )
         if body is not None:
             turn.add(body)
     elif act.state is EffectState.REJECTED:

@@ -51,6 +51,7 @@ def zone_of(name: str, otherwise: str = "UTC") -> ZoneInfo:
         return ZoneInfo(otherwise)
 
 
+@lru_cache(maxsize=1024)
 def shown_time(when: datetime, language: str, time_zone: str) -> str:
     """`6 March 2026, 17:00 (GMT+08:00)`: in that zone; raises `ValueError` for a naive time."""
     if when.tzinfo is None:

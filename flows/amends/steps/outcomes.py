@@ -7,7 +7,7 @@ from typing import get_args
 
 from amends.cases import facts as f
 from amends.cases.playbook import Playbook
-from amends.hooks.requests import Extension, Filing, Grant, Message, Receipt
+from amends.hooks.requests import AnyRequest, Extension, Filing, Grant, Message, Receipt
 from amends.ledger.effects import Effect
 from amends.steps.requests import request_of
 
@@ -20,9 +20,10 @@ def confirmed(
     playbook: Playbook,
     digest: str = "",
     seen: bool = False,
+    sent: AnyRequest | None = None,
 ) -> f.FactBody | None:
-    """The fact that follows where the act took place."""
-    request = request_of(effect)
+    """The fact that follows where the act took place. `sent`: its request, for whoever has just sent it."""
+    request = sent if sent is not None else request_of(effect)
     match request:
         case Message():
             return f.Contacted(

@@ -21,6 +21,7 @@ _MODELS: dict[str, type[AnyRequest]] = {
     "message": Message, "grant": Grant, "extend": Extension, "complain": Filing, "respond": Filing, "arbitrate": Filing,
     "note": Note,
 }  # fmt: skip
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _APART = ("text", "subject", "parameters", "reply_url")
 
 
@@ -43,8 +44,7 @@ def split(request: AnyRequest) -> tuple[str, dict[str, bytes]]:
             for file in request.files
         ]
         apart["files"] = [b64encode(file.content).decode() for file in request.files]
-    body = json.dumps(public, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return body, {"texts": json.dumps(apart, ensure_ascii=False, sort_keys=True).encode()} if apart else {}
+    return _CANONICAL.encode(public), {"texts": _CANONICAL.encode(apart).encode()} if apart else {}
 
 
 def request_of(effect: Effect) -> AnyRequest | None:
