@@ -3,9 +3,10 @@
 python -m benchmarks.claims [--open 1000000] [--rounds 25]
 
 amends and raw sqlite3 take turns, each on its own copy of the same file with its own warm cache, and write the same lease
-in one durable transaction: rollback journal, `synchronous=FULL`. Both read the same rows, and both look for garbage as
-seldom as a sweep does. What raw sqlite3 does with the
-bytes comes in three kinds, because a claim is only of use when its cases can be decided on:
+in one durable transaction: rollback journal, `synchronous=FULL`. Both read the same rows, look for garbage as seldom as a
+sweep does, and run on the same processor: amends' thread would else get another than raw sqlite3's, and those of a shared
+machine differ. What raw sqlite3 does with the bytes comes in three kinds, because a claim is only of use when its cases can
+be decided on:
 
 bare      nothing: tuples of bytes
 decoding  `json.loads` of each fact, folded into a plain dictionary per case
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sqlite3
 import statistics
@@ -23,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -67,13 +68,52 @@ def life(number: int, facts: int) -> list[f.FactBody]:
     return bodies[: facts - 1]  # the first is `Opened`
 
 
-@dataclass
 class Claims:
-    """Seconds of one claim, for us and for each kind of raw sqlite3, in turn."""
+    """Seconds of one claim of 200 due cases while `count` are open, for us and for each kind of raw sqlite3, in turn."""
 
-    open: int
-    ours: list[float] = field(default_factory=list)
-    raw: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    def __init__(self, folder: Path, count: int, facts: int) -> None:
+        self.open = count
+        self.ours: list[float] = []
+        self.raw: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        file, copy = (folder / f"claims-{count}-{facts}{end}.db" for end in ("", "-raw"))
+        self._files = (file, copy)
+        ledger = opened(folder, file.name)
+        openings = [
+            intake.Opening(order(n).number, State.OVERDUE, "overdue", "p", "l", NOW) for n in range(BATCH)
+        ]
+        seen = [intake.Seen(order(n), judged(order(n))) for n in range(BATCH)]
+        ledger.do(intake.take, SHOP, seen, now=NOW)
+        ids = ledger.do(intake.open_cases, SHOP, openings, NOW)
+        rows = {ids[order(n).number]: [chain.New(body, NOW) for body in life(n, facts)] for n in range(BATCH)}
+        ledger.do(chain.append, rows)
+        ledger.close()
+        fill(file, count - BATCH)
+        shutil.copyfile(file, copy)
+        self._ledger, self._theirs = opened(folder, file.name), Raw(copy)
+        _the_same(_claim(self._ledger), self._theirs.claim("typed"))
+        self._free()
+
+    def take_turn(self, *, measured: bool) -> None:
+        """Claim once each, and free again."""
+        ours = timed(lambda: _claim(self._ledger))
+        self._free()
+        for kind in KINDS:
+            theirs = timed(lambda: self._theirs.claim(kind))  # noqa: B023  # called at once
+            self._free()
+            if measured:
+                self.raw[kind].append(theirs)
+        if measured:
+            self.ours.append(ours)
+
+    def _free(self) -> None:
+        self._ledger.do(_free)
+        self._theirs.free()
+
+    def close(self) -> None:
+        self._theirs.db.close()
+        self._ledger.close()
+        for file in self._files:
+            file.unlink()
 
     @property
     def median(self) -> float:
@@ -81,46 +121,6 @@ class Claims:
 
     def ratio(self, kind: str) -> float:
         return self.median / statistics.median(self.raw[kind])
-
-
-def claims_of(folder: Path, count: int, facts: int, rounds: int) -> Claims:
-    """Claim 200 due cases of that many facts each while `count` are open."""
-    name = f"claims-{count}-{facts}"
-    ledger = opened(folder, f"{name}.db")
-    openings = [
-        intake.Opening(order(n).number, State.OVERDUE, "overdue", "p", "l", NOW) for n in range(BATCH)
-    ]
-    seen = [intake.Seen(order(n), judged(order(n))) for n in range(BATCH)]
-    ledger.do(intake.take, SHOP, seen, now=NOW)
-    ids = ledger.do(intake.open_cases, SHOP, openings, NOW)
-    rows = {ids[order(n).number]: [chain.New(body, NOW) for body in life(n, facts)] for n in range(BATCH)}
-    ledger.do(chain.append, rows)
-    ledger.close()
-    fill(folder / f"{name}.db", count - BATCH)
-    shutil.copyfile(folder / f"{name}.db", folder / f"{name}-raw.db")
-    ledger = opened(folder, f"{name}.db")
-    raw = Raw(folder / f"{name}-raw.db")
-    found = Claims(count)
-    for turn in range(rounds + 2):
-        claimed: list[work.Claim] = []
-        seconds = timed(lambda: claimed.extend(_claim(ledger)))  # noqa: B023  # called at once
-        ledger.do(_free)
-        theirs = {}
-        for kind in KINDS:
-            theirs[kind] = timed(lambda: raw.claim(kind))  # noqa: B023  # called at once
-            raw.free()
-        if turn == 0:
-            _the_same(claimed, raw.claim("typed"))
-            raw.free()
-        if turn > 1:  # the first ones warm up
-            found.ours.append(seconds)
-            for kind in KINDS:
-                found.raw[kind].append(theirs[kind])
-    raw.db.close()
-    ledger.close()
-    for file in folder.glob(f"{name}*"):
-        file.unlink()
-    return found
 
 
 def _claim(ledger: Ledger) -> list[work.Claim]:
@@ -274,12 +274,20 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=25)
     asked = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="amends-bench-") as folder:
+        few, many = (
+            {name: Claims(Path(folder), count, facts) for name, facts in LIVES.items()}
+            for count in (asked.few, asked.open)
+        )
+        everything = [*few.values(), *many.values()]
         with collected_seldom():
-            few, many = (
-                {name: claims_of(Path(folder), count, facts, asked.rounds) for name, facts in LIVES.items()}
-                for count in (asked.few, asked.open)
-            )
+            for turn in range(asked.rounds + 2):  # the first ones warm up
+                for claims in everything:
+                    claims.take_turn(measured=turn > 1)
+        for claims in everything:
+            claims.close()
     print("\n".join(table(few, many, asked.rounds)))
     return 0
 

@@ -185,20 +185,23 @@ class Snapshot:
 
     def apply(self, fact: f.Fact) -> None:
         """Take one more fact in."""
-        self.count = fact.seq
-        body = fact.body
+        self.take(fact.seq, fact.at, fact.body)
+
+    def take(self, seq: int, at: datetime, body: f.FactBody) -> None:
+        """The same, by its parts."""
+        self.count = seq
         if f.is_material(body.kind):
             self.version += 1
         match body.kind:  # the frequent ones first
             case "seen-again":
-                self.observed_at, self.unseen, self.outdated = fact.at, None, False
+                self.observed_at, self.unseen, self.outdated = at, None, False
             case "observed":
                 self.order, self.observed_at, self.outdated = body.order, body.order.observed_at, False
                 self.contradictions, self.penalty, self.unseen = body.contradictions, body.penalty, None
             case "opened":
-                self.opened_at, self.opened_why, self.generation = fact.at, body.why, body.generation
+                self.opened_at, self.opened_why, self.generation = at, body.why, body.generation
             case "contacted" | "replied" | "settled" | "settlement-requested" | "silent":
-                self._round(fact, body)
+                self._round(at, body)
             case "unseen":
                 self.unseen = body
             case "proposed":
@@ -207,17 +210,17 @@ class Snapshot:
                 if body.offer.none:
                     self.nothing, self.nothing_why = (body.state, body.tier), body.offer.why
                 else:
-                    self.rounds.append(_round(body, fact.at))
+                    self.rounds.append(_round(body, at))
             case "held":
                 self.held = body
             case "released":
-                self.held, self.released_at = None, fact.at
+                self.held, self.released_at = None, at
                 if self.rounds:
                     self.rounds[-1].unreached = ""  # whoever releases it wants another try
                     if self.rounds[-1].answer is f.Answer.CANCEL and self.rounds[-1].rejected != f.REFUSED:
                         self.rounds[-1].rejected = ""
             case "closed":
-                self.outcome, self.closed_at = body.outcome, fact.at
+                self.outcome, self.closed_at = body.outcome, at
             case "erased":
                 self.erased = True
             case "task-opened":
@@ -236,9 +239,9 @@ class Snapshot:
             case "approved" | "approval-refused":
                 self._approve(body)
             case "filed" | "filing-rejected" | "looked" | "ruled":
-                self._act(fact, body)
+                self._act(at, body)
             case _:
-                self._round(fact, body)
+                self._round(at, body)
         if self.rounds and self.rounds[-1].answer is _CANCEL:
             last = self.rounds[-1]
             if not (last.requested_at or last.settled_at):
@@ -254,7 +257,7 @@ class Snapshot:
             asked.state = "half" if body.second else "approved"
         asked.by = (*asked.by, body.by)
 
-    def _act(self, fact: f.Fact, body: f.Filed | f.FilingRejected | f.Looked | f.Ruled) -> None:
+    def _act(self, at: datetime, body: f.Filed | f.FilingRejected | f.Looked | f.Ruled) -> None:
         act = self.act(body.instance)
         if act is None or (body.kind == "filed" and act.verdict is not None):
             act = Act(body.instance)
@@ -262,20 +265,20 @@ class Snapshot:
         match body.kind:
             case "filed":
                 act.filed_at, act.ref, act.ruling_by, act.looked_at = (
-                    fact.at,
+                    at,
                     body.ref,
                     body.ruling_by,
-                    fact.at,
+                    at,
                 )
             case "filing-rejected":
                 act.rejected = body.why or "rejected"
             case "looked":
-                act.looked_at = fact.at
+                act.looked_at = at
                 act.looks += 1
             case "ruled":
-                act.verdict, act.ruled_at = body.verdict, fact.at
+                act.verdict, act.ruled_at = body.verdict, at
 
-    def _round(self, fact: f.Fact, body: f.FactBody) -> None:
+    def _round(self, at: datetime, body: f.FactBody) -> None:
         number = getattr(body, "round", None)
         round_ = self.round(number) if number is not None else None
         if body.kind == "replied" and round_ is not self.last:
@@ -285,12 +288,12 @@ class Snapshot:
         if round_ is None:
             return
         if body.kind in ("settlement-requested", "settled", "settlement-rejected"):
-            self._settlement(fact, body, round_)
+            self._settlement(at, body, round_)
         match body.kind:
             case "contacted":
-                round_.contacted_at, round_.via, round_.reply_by = fact.at, body.via, body.reply_by
+                round_.contacted_at, round_.via, round_.reply_by = at, body.via, body.reply_by
                 if round_.offer.agreed and round_.answer is None:
-                    round_.answer, round_.answered_at = f.Answer.ACCEPT, fact.at
+                    round_.answer, round_.answered_at = f.Answer.ACCEPT, at
             case "unreached":
                 round_.unreached = body.why
             case "replied":
@@ -300,17 +303,17 @@ class Snapshot:
                 ):  # allowed until the goods leave, whatever was agreed before: all the money is owed then
                     round_.settled_at, round_.requested_at, round_.rejected = None, None, ""
                 if round_.answer is None or round_.silent or cancels:
-                    round_.answer, round_.answered_at, round_.silent = body.answer, fact.at, False
+                    round_.answer, round_.answered_at, round_.silent = body.answer, at, False
                     round_.counter_ship_by, round_.counter_remedy = body.ship_by, body.remedy
             case "silent" if round_.answer is None:  # an answer that came at the last moment counts
-                round_.answer, round_.answered_at, round_.silent = body.means, fact.at, True
+                round_.answer, round_.answered_at, round_.silent = body.means, at, True
             case "extended":
                 round_.extended_until = body.until
             case "extension-rejected":
                 round_.extension_failed = body.why or "rejected"
 
     def _settlement(
-        self, fact: f.Fact, body: f.SettlementRequested | f.Settled | f.SettlementRejected, round_: Round
+        self, at: datetime, body: f.SettlementRequested | f.Settled | f.SettlementRejected, round_: Round
     ) -> None:
         before = round_.answer is f.Answer.CANCEL and body.effect and not f.of_cancel(body.effect)
         earlier = before and body.remedy == round_.offer.remedy  # what was accepted ends after the cancel
@@ -322,9 +325,9 @@ class Snapshot:
             return
         match body.kind:
             case "settlement-requested":
-                round_.requested_at = fact.at
+                round_.requested_at = at
             case "settled":
-                round_.settled_at = fact.at
+                round_.settled_at = at
             case "settlement-rejected" if body.why == f.REFUSED and round_.contacted_at is None:
                 # a cancel in time for an offer that nobody has heard yet
                 round_.answer, round_.answered_at = None, None

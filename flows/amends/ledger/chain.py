@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from sqlalchemy import ColumnElement, LargeBinary, bindparam, cast, func, insert, select, update
 
 from amends.cases import facts as f
@@ -64,7 +64,7 @@ _MOVE_TOTAL = (
     .values(**{name: bindparam(name) for name in ("cases", "facts", "digest", "mac")})
 )
 _READ: dict[str, Callable[[str], f.FactBody]] = {
-    model.model_fields["kind"].default: TypeAdapter(model).validator.validate_json
+    model.model_fields["kind"].default: model.__pydantic_validator__.validate_json
     for model in f.Body.__subclasses__()
     if "kind" in model.model_fields
 }
@@ -82,7 +82,7 @@ class New:
 
 def encode(body: BaseModel) -> str:
     """The canonical JSON of a fact: fields in the model's order, defaults left out."""
-    return body.model_dump_json(exclude_defaults=True)
+    return body.__pydantic_serializer__.to_json(body, exclude_defaults=True).decode()
 
 
 def decode(kind: str, body: str) -> f.FactBody:
@@ -178,19 +178,18 @@ def _add_up(tx: Tx, changes: Mapping[int, Sequence[Any]]) -> None:
 def load(tx: Tx, ids: Sequence[int]) -> dict[int, list[f.Fact]]:
     """The facts of these cases, in order."""
     found: dict[int, list[f.Fact]] = {case: [] for case in ids}
-    for case, fact in told(tx, ids):
-        found[case].append(fact)
+    for case, seq, at, actor, body in told(tx, ids):
+        found[case].append(f.Fact(seq, at, actor, body))
     return found
 
 
-def told(tx: Tx, ids: Sequence[int]) -> Iterator[tuple[int, f.Fact]]:
-    """The same one by one, each with its case: for whoever does not keep them."""
+def told(tx: Tx, ids: Sequence[int]) -> Iterator[tuple[int, int, datetime, str, f.FactBody]]:
+    """The same one by one, each in its parts with its case before: for whoever does not keep them."""
     for case, seq, at, kind, actor, body in _FACTS(tx, ids).all():
         try:
-            fact = f.Fact(seq, moment(at), actor, decode(kind, body))
+            yield case, seq, moment(at), actor, decode(kind, body)
         except (KeyError, ValueError, OverflowError) as error:
             raise LedgerCorrupt(f"fact {seq} of case {case} ({kind}) cannot be read") from error
-        yield case, fact
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,8 +180,8 @@ def claim(
         pending = [effects.pending(e) for e in open_ if e.state is not effects.EffectState.QUARANTINED]
         snapshot = Snapshot(id_, shop, number, pending=tuple(pending), blocked=block)
         claims[id_] = Claim(id_, shop, number, epoch, playbook, policy, failures, snapshot, open_, held_steps)
-    for id_, fact in chain.told(tx, ids):
-        claims[id_].snapshot.apply(fact)
+    for id_, seq, at, _, body in chain.told(tx, ids):
+        claims[id_].snapshot.take(seq, at, body)
     for item in claims.values():
         looked = item.snapshot.observed_at
         item.snapshot.outdated = looked is not None and seen.get(item.number, 0) > ticks(looked)
