@@ -117,7 +117,7 @@ PARTS = (
         "recovery",
         "From kill -9 of everything to full rate",
         "recovery",
-        quick=words("--orders 1500 --rounds 1"),
+        quick=words("--orders 6000 --rounds 1"),
         minutes=10,
     ),
     Part("journal", "Journal modes of SQLite", "journal", quick=words("--rounds 2")),

@@ -1,6 +1,6 @@
 """Measures recovery: amends and the platform are killed with SIGKILL in full work and started again; how long until full rate?
 
-python -m benchmarks.recovery [--orders 6000] [--rounds 3]
+python -m benchmarks.recovery [--orders 16000] [--rounds 3]
 
 The rate is read off the sandbox's journal, in windows of one second. Full rate is 80 % of what this process did before it
 was killed (the median of its windows), and counts from the end of the first window that has it. A start counts from the
@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 DAYS = 4
 WINDOW = 1.0
 FULL = 0.8
+BEFORE = 3
+"""Windows of work before the kill."""
 
 
 @dataclass
@@ -51,6 +53,12 @@ class Watch:
         found = known + len(self.control.journal(known))
         self.seen.append((time.monotonic(), found))
         return found
+
+    def in_full_work(self) -> bool:
+        """Whether acts have been done for some windows, which tell the rate."""
+        done = self.look()
+        first = next((when for when, count in self.seen if count), None)
+        return done > 0 and first is not None and self.seen[-1][0] > first + BEFORE * WINDOW
 
     def rate(self, at: float) -> float:
         """Acts a second in the window that begins then."""
@@ -86,7 +94,7 @@ def measure(folder: Path, orders: int, seed: int) -> Recovery:
         process = start(box.url, now, place)
         began, watch = time.monotonic(), Watch.begin(box.control)
         while (
-            watch.look() < orders // 8
+            not watch.in_full_work()
         ):  # about half of the orders become cases, of two acts each: much is left
             if process.poll() is not None or time.monotonic() > began + 300:
                 raise SystemExit("it ended before it could be killed: more --orders")
@@ -96,7 +104,9 @@ def measure(folder: Path, orders: int, seed: int) -> Recovery:
         first_act = next(when for when, count in watch.seen if count)
         rates = [watch.rate(at) for at in _steps(first_act, watch.seen[-1][0] - WINDOW)]
         box.kill()
-    rate = statistics.median(rates or [watch.rate(first_act)])
+    rate = statistics.median(rates)
+    if not rate:
+        raise SystemExit("no rate to come back to was seen before the kill")
     with launch(state, seed=seed, orders=orders, days=DAYS) as box:
         watch = Watch.begin(box.control)
         began = time.monotonic()
@@ -180,7 +190,7 @@ def table(found: Sequence[Recovery]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--orders", type=int, default=6000, help="in the marketplace; about half become cases"
+        "--orders", type=int, default=16000, help="in the marketplace; about half become cases"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", help=argparse.SUPPRESS)

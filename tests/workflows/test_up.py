@@ -182,7 +182,9 @@ def test_up_serves_and_ends_and_starts_again_after_kill_9(merchant: Path, starte
         ),
         seconds=120,
     )
-    assert names == ["Completed"] + ["Skipped"] * (len(missed) - 1), "caught up once"
+    # By that run, or by one of the schedule that it has met.
+    assert names[0] in ("Completed", "Already running"), names
+    assert names[1:] == ["Skipped"] * (len(missed) - 1), "caught up once"
     tree = second.tree()
     assert second.interrupt() == 0, second.log.read_text()
     wait_for(lambda: not alive(tree), seconds=30)

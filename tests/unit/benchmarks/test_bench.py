@@ -62,9 +62,13 @@ def test_the_judge_of_windows_sees_a_violation() -> None:
 
 
 def test_raw_sqlite_claims_the_same_and_knows_the_same(tmp_path: Path) -> None:
-    """`claims_of` compares both sides itself; here that it would notice."""
-    found = claims.claims_of(tmp_path, 300, 8, 1)
+    """`Claims` compares both sides itself; here that it would notice."""
+    found = claims.Claims(tmp_path, 300, 8)
+    for measured in (False, True):
+        found.take_turn(measured=measured)
+    found.close()
     assert len(found.ours) == 1 and all(len(times) == 1 for times in found.raw.values())
+    assert not list(tmp_path.glob("claims-*.db"))
     with pytest.raises(AssertionError, match="claimed"):
         claims._the_same([], {})
 
