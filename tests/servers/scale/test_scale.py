@@ -226,12 +226,14 @@ def _killed(
 
     def rest() -> dict[str, tuple[str, str, str]]:
         """The states of all runs, once those of the other worker have ended and the dead one's are left."""
-        states = house.api.states(list(runs.values()))
         ledger = house.ledger()
         busy = any(int(owner.split(":")[1]) in tree(survivor.pid) for owner in ledger.do(_owners))
         ledger.close()
+        if busy or len(tree(survivor.pid)) > 2:
+            return {}
+        states = house.api.states(list(runs.values()))  # now that the survivor's have told theirs
         done = all(state[0] in ("COMPLETED", "RUNNING", "PENDING") for state in states.values())
-        return states if done and not busy and len(tree(survivor.pid)) <= 2 else {}
+        return states if done else {}
 
     states = wait_for(rest, seconds=240)
     left = {shop: run for shop, run in runs.items() if states[run][0] == "RUNNING"}
