@@ -68,6 +68,7 @@ PARTS = (
         "kills",
         "Killed in mid-work: done twice, or not at all",
         "kills",
+        full=words("--latency 0.2"),
         quick=words("--kills 3 --orders 60 --only amends,U"),
         minutes=12,
         quick_minutes=2,

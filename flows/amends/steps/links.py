@@ -6,6 +6,7 @@ Whether a link may still be used is the ledger's to say: a signature proves only
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,8 @@ from amends.settings import Inbox
 
 LONGEST = timedelta(days=400)
 """After this no link counts, whatever the ledger says."""
-_TOKEN = 200  # characters; ours have about 70
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,200}")
+"""What a token is made of; ours have about 70 letters. Base64 itself reads `+` as `-`, and passes over other characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Links:
 
     def read(self, token: str, now: datetime) -> Ticket | None:
         """The ticket of a token; None where we did not sign it, or longer ago than any offer lasts."""
-        if len(token) > _TOKEN:
+        if not _TOKEN.fullmatch(token):
             return None
         try:
             found = self._serializer(now).loads(token, max_age=int(LONGEST.total_seconds()))

@@ -49,6 +49,14 @@ def test_one_changed_character_breaks_it(place: int, character: str) -> None:
     assert found is None or (found == TICKET and (changed == token or place == len(token) - 1))
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("-", "+"), ("_", "/")])
+def test_base64s_other_letters_do_not_stand_for_ours(ours: str, theirs: str) -> None:
+    tokens = (LINKS.token(TICKET, NOW + n * timedelta(seconds=1)) for n in range(200))
+    token = next(token for token in tokens if ours in token)
+    assert LINKS.read(token, NOW + HOUR) == TICKET
+    assert LINKS.read(token.replace(ours, theirs), NOW + HOUR) is None
+
+
 def test_another_ledgers_key_and_another_purpose_do_not_fit() -> None:
     token = LINKS.token(TICKET, NOW)
     assert Links(Vault(b"x" * 32)).read(token, NOW) is None
